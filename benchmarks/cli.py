@@ -43,6 +43,10 @@ COMMANDS = {
         "benchmarks.engines.encoders:encoders",
         "Compare the speed of encoders of one shape in different families.",
     ),
+    "published": (
+        "benchmarks.engines.published:published",
+        "Compare published autoencoders of pictures with diffusers.",
+    ),
     "rows": ("benchmarks.server.rows:rows", "Measure what a row of a table costs, and the memory of a long file."),
     "pictures": ("benchmarks.detection.pictures:pictures", "Measure how well fitted pictures find small faults."),
     "series": ("benchmarks.detection.series:series", "Measure how well fitted series find labelled windows."),

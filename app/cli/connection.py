@@ -5,6 +5,7 @@ Both are one HTTP client, so that limits, errors and answers are the same.
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -180,8 +181,12 @@ def _settings(model: str | None) -> "Settings":
 
 
 def model_name(location: str) -> str:
-    """Return the name of a model that is given by its folder or by its id on the hub: the last part of it."""
-    return location.rstrip("/").rpartition("/")[2].partition("@")[0] or location
+    """Return the name of a model that is given by its folder or by its id on the hub: the last part of it.
+
+    The name of a folder of a repository follows that of the repository, as in `name-vae`.
+    """
+    last = location.rstrip("/").rpartition("/")[2]
+    return re.sub(r"@[^:]*", "", last).replace(":", "-") or location
 
 
 @contextmanager

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def convert(folder: Path, force: bool, as_json: bool) -> None:
     """Write the pickled weights of a checkpoint as safetensors, which can be served.
 
-    The pickles pytorch_model.bin, or its shards, stay as they are. They are read by a process of its own, which runs
-    none of their code and, on Linux, has no network.
+    The pickles pytorch_model.bin and, of diffusers, diffusion_pytorch_model.bin, or their shards, stay as they are.
+    They are read by a process of its own, which runs none of their code and, on Linux, has no network.
     """
     if not folder.is_dir():
         raise WrongUsage([f"There is no folder {str(folder)!r}."])

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import click
 
+from app.cli.connection import model_name
 from app.cli.convert import convert_folder, print_report
 from app.cli.errors import INTERRUPTED, WrongUsage, sentence
 from app.errors import ManifoldError
@@ -18,8 +19,9 @@ STDERR = 2
 
 @click.command()
 @click.argument("hub_id", metavar="ORG/NAME[@REVISION]")
+@click.option("--subfolder", default="", metavar="FOLDER", help="Folder of the checkpoint, such as vae in a pipeline.")
 @click.option("--convert", is_flag=True, help="Where there are only pickles, download and convert them to safetensors.")
-def pull(hub_id: str, convert: bool) -> None:
+def pull(hub_id: str, subfolder: str, convert: bool) -> None:
     """Download a checkpoint from the hub, to be served with --model.
 
     The variables HF_TOKEN, HF_ENDPOINT and HF_HOME of Hugging Face's own programs apply.
@@ -30,19 +32,23 @@ def pull(hub_id: str, convert: bool) -> None:
 
     try:
         source = hub.HubId.parse(hub_id)
+        if subfolder and source.subfolder:
+            raise WrongUsage([f"{hub_id} names the folder {source.subfolder} already; leave out --subfolder."])
+        source = source.at(subfolder) if subfolder else source
     except CheckpointError as error:
         raise WrongUsage([sentence(error)]) from None
     try:
         with _exit_on_interrupt():
-            folder = hub.pull(source, with_pickles=convert)
+            snapshot = hub.pull(source, with_pickles=convert)
+        folder = snapshot / source.subfolder
         if convert and find_unsafe_weights(folder):
             print_report(convert_folder(folder, force=False))
         checkpoint = read_checkpoint(folder, source.repository)
     except (ManifoldError, ModelsError) as error:
         raise click.ClickException(sentence(error)) from None
-    name = source.repository.partition("/")[2]
-    click.echo(f"{source.repository} at {folder.name}: {checkpoint.spec.title}; {', '.join(checkpoint.task_names)}")
-    click.echo(f"manifold serve --model {name}={hub_id}")
+    place = f"{hub_id}:{subfolder}" if subfolder else hub_id
+    click.echo(f"{source.repository} at {snapshot.name}: {checkpoint.spec.title}; {', '.join(checkpoint.task_names)}")
+    click.echo(f"manifold serve --model {model_name(place)}={place}")
 
 
 @contextmanager

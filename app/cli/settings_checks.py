@@ -55,7 +55,7 @@ def _check_folders(settings: Settings, label: Label) -> Iterator[str]:
             if not _is_hub_id(location):
                 yield (
                     f"{given}, but there is no such folder, "
-                    "and it is not the id of a model on the hub, ORG/NAME or ORG/NAME@REVISION."
+                    "and it is not the id of a model on the hub, ORG/NAME[@REVISION][:SUBFOLDER]."
                 )
         elif not is_checkpoint(Path(location).expanduser()):
             yield f"{given}, but that folder is not a checkpoint: there is no {CONFIG_FILE} in it."

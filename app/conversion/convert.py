@@ -1,7 +1,7 @@
 """Finds the pickled weights of a folder, and has a child process write them as safetensors beside them.
 
 A folder in the format of Hugging Face has `pytorch_model.bin`, or shards with an index; those of sentence-transformers
-have such files in subfolders as well.
+have such files in subfolders as well. A folder of diffusers has `diffusion_pytorch_model.bin`.
 """
 
 import json
@@ -18,11 +18,16 @@ from typing import Any
 from safetensors import safe_open
 
 from models.checkpoint import WEIGHTS_FILE
-from models.checkpoint.safetensors_files import INDEX_FILE
+from models.checkpoint.diffusers import WEIGHTS_FILES as DIFFUSERS_FILES
 from models.errors import CheckpointError
 from models.json_files import read_json
 
-PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+PICKLES = {
+    "pytorch_model.bin": (WEIGHTS_FILE,),
+    "diffusion_pytorch_model.bin": DIFFUSERS_FILES,
+    "diffusion_pytorch_model.fp16.bin": DIFFUSERS_FILES,
+}
+"""By the name of a pickle: the safetensors that are read in its place. Of a folder, the first pickle is converted."""
 OTHER_LIBRARIES = {".h5": "TensorFlow", ".msgpack": "Flax"}
 """Libraries by the suffix of their files of weights, which are not converted."""
 VARIABLES = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "OMP_NUM_THREADS")
@@ -42,12 +47,14 @@ class PickledWeights:
 
     Attributes:
         folder: the folder or subfolder.
+        pickle: the name of the pickle, or of what its shards are together.
         files: the names of the pickles.
         index: the content of the index; None if there is a single file.
         place: the path of the subfolder with a slash, for messages; empty for the folder itself.
     """
 
     folder: Path
+    pickle: str
     files: tuple[str, ...]
     index: dict[str, Any] | None
     place: str
@@ -55,7 +62,12 @@ class PickledWeights:
     @property
     def is_converted(self) -> bool:
         """True if there are safetensors beside the pickles."""
-        return any((self.folder / name).exists() for name in (WEIGHTS_FILE, INDEX_FILE))
+        return _has_any(self.folder, PICKLES[self.pickle])
+
+    @property
+    def target(self) -> str:
+        """The name of the safetensors of all weights together."""
+        return _target_of(self.pickle)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,33 +150,54 @@ def find_unsafe_weights(folder: Path) -> list[PickledWeights]:
 
 
 def _pickles_in(folder: Path, place: str) -> Iterator[PickledWeights]:
-    if (folder / PICKLE).exists():
-        yield PickledWeights(folder=folder, files=(PICKLE,), index=None, place=place)
-    elif (folder / PICKLE_INDEX).exists():
-        index = read_json(folder, folder.name, PICKLE_INDEX)
-        weight_map = index.get("weight_map")
-        names = sorted(set(weight_map.values())) if isinstance(weight_map, dict) and weight_map else []
-        if not names or not all(isinstance(name, str) and _SHARD_PATTERN.fullmatch(name) for name in names):
-            raise CheckpointError(f"{place}{PICKLE_INDEX}: weight_map must name .bin files of the folder")
-        if missing := [name for name in names if not (folder / name).exists()]:
-            raise CheckpointError(f"{place}{missing[0]} is missing; {PICKLE_INDEX} names it")
-        yield PickledWeights(folder=folder, files=tuple(names), index=index, place=place)
+    """Yield the weights of the first pickle that a folder has, or of its shards."""
+    for pickle in PICKLES:
+        index_file = _index_of(pickle)
+        if (folder / pickle).exists():
+            yield PickledWeights(folder=folder, pickle=pickle, files=(pickle,), index=None, place=place)
+            return
+        if (folder / index_file).exists():
+            index = read_json(folder, folder.name, index_file)
+            weight_map = index.get("weight_map")
+            names = sorted(set(weight_map.values())) if isinstance(weight_map, dict) and weight_map else []
+            if not names or not all(isinstance(name, str) and _SHARD_PATTERN.fullmatch(name) for name in names):
+                raise CheckpointError(f"{place}{index_file}: weight_map must name .bin files of the folder")
+            if missing := [name for name in names if not (folder / name).exists()]:
+                raise CheckpointError(f"{place}{missing[0]} is missing; {index_file} names it")
+            yield PickledWeights(folder=folder, pickle=pickle, files=tuple(names), index=index, place=place)
+            return
+
+
+def _index_of(file_name: str) -> str:
+    """Return the name of the index of the shards of a file."""
+    return f"{file_name}.index.json"
+
+
+def _target_of(pickle: str) -> str:
+    """Return the name of the safetensors of a pickle."""
+    return f"{pickle.removeprefix('pytorch_').removesuffix('.bin')}.safetensors"
+
+
+def _has_any(folder: Path, weights_files: Sequence[str]) -> bool:
+    """Return whether a folder has one of some files of safetensors, as a whole or in shards."""
+    return any((folder / each).exists() for name in weights_files for each in (name, _index_of(name)))
 
 
 def _explain_nothing(folder: Path) -> str:
     """Say why there is nothing to convert."""
+    pickle = next(iter(PICKLES))
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
     libraries = {name: OTHER_LIBRARIES.get(Path(name).suffix) for name in names}
     if others := [f"{name} is of {library}" for name, library in libraries.items() if library]:
-        return f"{folder.name} has no {PICKLE}: {', '.join(others)}, and only weights of PyTorch can be converted"
-    if WEIGHTS_FILE in names or INDEX_FILE in names:
-        return f"{folder.name} has no {PICKLE}; its weights are safetensors already"
-    return f"{folder.name} has no {PICKLE}, and no {PICKLE_INDEX}"
+        return f"{folder.name} has no {pickle}: {', '.join(others)}, and only weights of PyTorch can be converted"
+    if any(_has_any(folder, weights_files) for weights_files in PICKLES.values()):
+        return f"{folder.name} has no {pickle}; its weights are safetensors already"
+    return f"{folder.name} has no {pickle}, and no {_index_of(pickle)}; nor has it those of diffusers"
 
 
 def _steps(weights: PickledWeights) -> Iterator[_Step]:
     for name in weights.files:
-        target = weights.folder / f"{name.removeprefix('pytorch_').removesuffix('.bin')}.safetensors"
+        target = weights.folder / _target_of(name)
         part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         yield _Step(weights=weights, source=weights.folder / name, part=part, target=target)
 
@@ -251,16 +284,17 @@ def _check(step: _Step, result: dict[str, Any]) -> ConvertedFile:
 
 def _install(weights: PickledWeights, written: Sequence[tuple[_Step, Sequence[str]]]) -> None:
     """Put the written files in their place, then their index, and remove what would be read instead of them."""
+    index_file = _index_of(weights.target)
     for step, _ in written:
         with step.part.open("rb") as file:
             os.fsync(file.fileno())
         step.part.replace(step.target)
     if weights.index is None:
-        (weights.folder / INDEX_FILE).unlink(missing_ok=True)
+        (weights.folder / index_file).unlink(missing_ok=True)
         return
     weight_map = {name: step.target.name for step, names in written for name in names}
     index = {"metadata": weights.index.get("metadata", {}), "weight_map": weight_map}
-    part = weights.folder / f".{INDEX_FILE}.{secrets.token_hex(4)}.part"
+    part = weights.folder / f".{index_file}.{secrets.token_hex(4)}.part"
     part.write_text(json.dumps(index, indent=2) + "\n")
-    part.replace(weights.folder / INDEX_FILE)
-    (weights.folder / WEIGHTS_FILE).unlink(missing_ok=True)
+    part.replace(weights.folder / index_file)
+    (weights.folder / weights.target).unlink(missing_ok=True)

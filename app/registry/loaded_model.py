@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 WEIGHT_BYTES: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 2}
 """Estimated memory of a weight in bytes. In int8, embeddings and packed copies make up for what products save."""
 
+WHOLE_PICTURE_SHARE = 5 / 8
+"""Share of `memory_limit` that networks may take for a whole picture. Larger pictures are computed in parts."""
+
 
 class LoadingFailed(Exception):
     """Error: a model could not be started; the message says why. It never leaves the registry."""
@@ -160,6 +163,7 @@ def read_replicas(folder: Path, name: str, settings: Settings) -> Replicas:
         self_check = self_check or _check_answers(checkpoint, models[device])
         stop_if_abandoned()
         conversion = convert(models[device], _choose(checkpoint, settings, models[device], torch.device(device)))
+        _limit_memory(models[device], settings.memory_limit)
         if settings.tracing:
             watch_layers(models[device])
         if device != "cpu":
@@ -206,6 +210,12 @@ def describe(replicas: Replicas, engine: Engine, max_rows: int) -> LoadedModel:
         self_check=replicas.self_check,
         drift=drift,
     )
+
+
+def _limit_memory(model: Model, memory_limit: int) -> None:
+    """Let a model of pictures compute in parts what would take too much of so many bytes; 0 sets no limit."""
+    if isinstance(model, PictureAutoencoder) and memory_limit:
+        model.limit_memory(int(WHOLE_PICTURE_SHARE * memory_limit))
 
 
 def _latents_of(model: Autoencoder) -> LatentCodec:

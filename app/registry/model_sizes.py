@@ -26,8 +26,11 @@ class ModelSizes:
         step: numbers of one step of a series; of others those of the whole item.
         latent: numbers of a latent, or of the vector of a text.
         has_several_sizes: whether items have several sizes, so that a latent is the larger, the larger its item is.
-        working_bytes: memory, in bytes, that the networks take for each number of an item that has several sizes.
-        max_working_numbers: most numbers of an item that the networks compute at once.
+        working_bytes: memory, in bytes, that the networks take for each number of an item that they compute at once, if
+            items have several sizes.
+        max_whole_numbers: most numbers of an item that the networks compute as a whole.
+        part_numbers: most numbers of a larger item that they compute at once.
+        kept_bytes: memory, in bytes, that they keep for each number of a larger item.
         attention_maps: number of heads of all layers, each of which computes a map of all pairs of tokens.
         has_target: whether the model is an encoder-decoder, which reads a second text, or generates it.
         vocabulary: number of token ids.
@@ -44,7 +47,9 @@ class ModelSizes:
     latent: int = 0
     has_several_sizes: bool = False
     working_bytes: int = 0
-    max_working_numbers: int = 0
+    max_whole_numbers: int = 0
+    part_numbers: int = 0
+    kept_bytes: int = 0
     attention_maps: int = 0
     has_target: bool = False
     vocabulary: int = 0
@@ -53,6 +58,12 @@ class ModelSizes:
     max_rows: int = 1
     sample_bytes: int = 0
     max_pass_samples: int = 0
+
+    def working_bytes_of(self, n_numbers: int) -> int:
+        """Return the memory, in bytes, that the networks take for an item with so many numbers, of several sizes."""
+        if n_numbers <= self.max_whole_numbers:
+            return self.working_bytes * n_numbers
+        return self.working_bytes * min(n_numbers, self.part_numbers) + self.kept_bytes * n_numbers
 
     def latent_of(self, n_numbers: int) -> int:
         """Return the numbers of the latent of an item with so many numbers."""
@@ -87,13 +98,16 @@ def sizes_of(checkpoint: Checkpoint, model: Model, max_rows: int) -> ModelSizes:
     shape = checkpoint.item_shape
     n_labels = len(model.labels)
     if isinstance(model, PictureAutoencoder):
+        n_channels = model.input_shape[0]
         return ModelSizes(
             item=prod(model.input_shape),
             step=prod(model.input_shape),
             latent=prod(model.latent_shape),
             has_several_sizes=True,
-            working_bytes=model.bytes_per_pixel // model.input_shape[0],
-            max_working_numbers=model.max_pixels_at_once * model.input_shape[0],
+            working_bytes=model.bytes_per_pixel // n_channels,
+            max_whole_numbers=model.max_whole_pixels * n_channels,
+            part_numbers=model.max_pixels_at_once * n_channels,
+            kept_bytes=model.kept_bytes_per_pixel // n_channels,
         )
     if isinstance(model, Autoencoder):
         step = prod(shape[1:]) if checkpoint.modality == "series" else prod(shape)

@@ -134,14 +134,16 @@ class Reply:
         return headers
 
 
-async def receive(request: Request) -> ForeignRequest:
+async def receive(request: Request, to_save_time: str = TO_SAVE_TIME) -> ForeignRequest:
     """Read the body of a request, start its deadline, and end the request early if the client hangs up.
+
+    The error of a deadline that has passed says what the client can do `to_save_time`.
 
     Raises:
         InvalidRequest, PayloadTooLarge, UnsupportedMediaType, MalformedBody, ClientDisconnected: it is refused.
     """
     services, context = services_in(request.scope), context_in(request.scope)
-    deadline = deadline_of(request, services.settings, TO_SAVE_TIME)
+    deadline = deadline_of(request, services.settings, to_save_time)
     context.timer.end_at(deadline.at_s, deadline.exceeded)
     data = await read_body(request, services.settings.max_body_bytes, services.pools)
     return ForeignRequest(services=services, context=context, data=data, deadline=deadline)

@@ -19,7 +19,7 @@ from app.schemas.shared.sounds import (
 )
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.autoencoding.compression.stream import declared_n_items, declared_shape
-from models.codecs import ItemCodec
+from models.codecs import ItemCodec, PictureCodec
 from models.codecs.arrays import Limits, check_count
 from models.codecs.data_url import decode_base64
 from models.errors import InvalidItems, Problem
@@ -53,13 +53,20 @@ class DecompressAnswer(Answer):
 def _requests(body: DecompressBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     check_format(body.parameters, codecs)
     streams = _decode_streams(body.inputs, limits)
-    n_elements = prod(cast("ItemCodec", codecs.items).shape)
+    sizes = [_item_numbers(stream, cast("ItemCodec", codecs.items)) for stream in streams]
     counts = [max(1, declared_n_items(stream)) for stream in streams]
     check_count(sum(counts), limits.max_items)
     return [
-        DecompressRequest(stream=stream, max_items=limits.max_items, cost=n * n_elements)
-        for stream, n in zip(streams, counts, strict=True)
+        DecompressRequest(stream=stream, max_items=limits.max_items, cost=n * size, item_numbers=size)
+        for stream, n, size in zip(streams, counts, sizes, strict=True)
     ]
+
+
+def _item_numbers(stream: bytes, codec: ItemCodec) -> int:
+    """Return the number of elements of an item of a stream; of pictures, those that it declares, up to the limit."""
+    if isinstance(codec, PictureCodec):
+        return max(1, min(prod(declared_shape(stream)), codec.channels * codec.max_picture_pixels))
+    return prod(codec.shape)
 
 
 def _decode_streams(inputs: Any, limits: Limits) -> list[bytes]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from models.autoencoding.calibration import Calibration
+from models.autoencoding.compression.quantisation import pack, unpack
 from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.autoencoding.detector import Detector
 from models.autoencoding.latents import draw_from_prior
@@ -116,6 +117,16 @@ class Autoencoder(Model):
     @abstractmethod
     def items_of(self, latents: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
         """Map latents `[B, *latent_shape]` to items of the given shapes."""
+
+    def pack_latents(self, latents: Tensor, bits: int) -> NDArray[np.uint32]:
+        """Return the payload of a stream of latents `[n, *latent_shape]`, each element quantised to `bits` bits."""
+        return pack(latents, self.calibration, bits)
+
+    def unpack_latents(
+        self, words: NDArray[np.uint32], bits: int, n_items: int, item_shape: tuple[int, ...]
+    ) -> Tensor | None:
+        """Return the latents of a payload for items of a shape; None if `pack_latents` cannot have made it."""
+        return unpack(words, self.calibration, bits, n_items)
 
     def reconstructions_of(self, items: Sequence[Tensor]) -> list[Tensor]:
         """Map items to latents and these to items of the same shapes."""

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from models.autoencoding.autoencoder import Autoencoder
-from models.autoencoding.compression.quantisation import MAX_BITS, MIN_BITS, pack, unpack
+from models.autoencoding.compression.quantisation import MAX_BITS, MIN_BITS
 from models.autoencoding.compression.stream import Mode, Stream, parse_stream
 from models.autoencoding.encoding import decode_one_by_one
 from models.autoencoding.latents import check_finite
 from models.autoencoding.metrics import psnr, value_range
+from models.autoencoding.pictures import PictureAutoencoder
 from models.errors import InvalidItems, Problem
 from models.tasks.autoencoding import CompressRequest, CompressResult, DecompressRequest, DecompressResult
 
@@ -45,7 +46,7 @@ def _compress(model: Autoencoder, request: CompressRequest) -> CompressResult:
     if not request.lossless:
         latents = model.latents_of(request.items)
         check_finite(latents)
-        mode, words = Mode.QUANTISED, pack(latents, model.calibration, request.bits)
+        mode, words = Mode.QUANTISED, model.pack_latents(latents, request.bits)
     elif model.lossless_coder is not None:
         mode, words = Mode.LOSSLESS, model.lossless_coder.pack(request.items)
     else:
@@ -82,7 +83,7 @@ def _read_items(model: Autoencoder, data: bytes, *, max_items: int) -> list[Tens
         if items is not None:
             return items
     if stream.mode is Mode.QUANTISED and MIN_BITS <= stream.bits <= MAX_BITS:
-        latents = unpack(stream.words, model.calibration, stream.bits, stream.n_items)
+        latents = model.unpack_latents(stream.words, stream.bits, stream.n_items, stream.shape)
         if latents is not None:
             return decode_one_by_one(model, latents, [stream.shape] * stream.n_items)
     raise InvalidItems(Problem("the stream's payload makes no sense"))
@@ -90,7 +91,9 @@ def _read_items(model: Autoencoder, data: bytes, *, max_items: int) -> list[Tens
 
 def _check_shape(model: Autoencoder, shape: tuple[int, ...]) -> None:
     """Raise InvalidItems unless the model has items of that shape."""
-    if model.max_length is None:
+    if isinstance(model, PictureAutoencoder):
+        fits, expected = model.is_picture(shape), model.pictures
+    elif model.max_length is None:
         fits, expected = shape == model.input_shape, str(list(model.input_shape))
     else:
         _, n_channels = model.input_shape

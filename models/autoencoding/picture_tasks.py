@@ -5,13 +5,27 @@ from typing import Any
 
 import torch
 
+from models.autoencoding.anomalies import detect_anomalies
+from models.autoencoding.coding import compress, decompress
+from models.autoencoding.denoising import denoise
 from models.autoencoding.encoding import encode, reconstruct
 from models.autoencoding.interpolation import interpolate
 from models.autoencoding.pictures import PictureAutoencoder
 from models.autoencoding.projection import project
 from models.errors import InvalidItems, Problem
 from models.family import TaskFunction
-from models.tasks import DECODE, ENCODE, INTERPOLATE, PROJECT, RECONSTRUCT, Task
+from models.tasks import (
+    COMPRESS,
+    DECODE,
+    DECOMPRESS,
+    DENOISE,
+    DETECT_ANOMALIES,
+    ENCODE,
+    INTERPOLATE,
+    PROJECT,
+    RECONSTRUCT,
+    Task,
+)
 from models.tasks.autoencoding import (
     DecodeRequest,
     DecodeResult,
@@ -83,5 +97,10 @@ PICTURE_TASKS: dict[Task, TaskFunction] = {
     RECONSTRUCT: by_size(reconstruct),
     INTERPOLATE: by_size(interpolate),
     PROJECT: by_size(project),
+    DENOISE: by_size(denoise),
+    COMPRESS: compress,
+    DECOMPRESS: decompress,
 }
 """Tasks that every autoencoder of pictures of several sizes serves."""
+CALIBRATED_TASKS: dict[Task, TaskFunction] = {DETECT_ANOMALIES: by_size(detect_anomalies)}
+"""Tasks that such an autoencoder serves as well, once it has been calibrated on normal pictures."""

@@ -4,7 +4,6 @@ With `calibration.safetensors`, which has the anomaly scores of normal sounds, a
 alone says what the sounds are like; `preprocessor_config.json`, which repeats some of it, is not read.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +14,6 @@ import torch
 from typing_extensions import override
 
 from models.autoencoding.calibration import Calibration
-from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.catalogue import families
 from models.checkpoint.card import CARD_FILE, read_declarations, read_digests
 from models.checkpoint.common import (
@@ -25,6 +23,7 @@ from models.checkpoint.common import (
     Checkpoint,
     build_without_weights,
     check_digest,
+    digest_of,
 )
 from models.checkpoint.hugging_face import build_published, read_config
 from models.checkpoint.safetensors_files import parse_tensors
@@ -112,7 +111,7 @@ class AudioCheckpoint(Checkpoint):
         )
         self.unused[:] = unused
         of_sounds = cast("SoundModel", model)
-        of_sounds.digest = _digest(model)
+        of_sounds.digest = digest_of(model)
         if self.is_calibrated:
             of_sounds.calibration = self._read_calibration(of_sounds.scores)
         return model
@@ -182,12 +181,3 @@ def read_audio(folder: Path, name: str, content: Values) -> AudioCheckpoint:
 def _families() -> list[tuple[FamilySpec[Any], PublishedFormat[Any]]]:
     """Return the families of models of sounds that others publish, with their formats."""
     return [(spec, spec.published) for spec in families().values() if spec.published and spec.modality == MODALITY]
-
-
-def _digest(model: Model) -> bytes:
-    """Return bytes that depend on all weights of a model, whatever names they are stored under."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.cpu().contiguous().numpy().tobytes())
-    return digest.digest()[:DIGEST_BYTES]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.codecs import Codec
 from models.errors import CheckpointError
 from models.family import FamilyConfig, FamilySpec, Model
@@ -223,3 +224,12 @@ def _check_shapes(
     ]
     if problems:
         raise CheckpointError(f"{place} does not fit the model: {'; '.join(problems)}")
+
+
+def digest_of(model: Model) -> bytes:
+    """Return bytes that depend on all weights of a model in float32, whatever names they are stored under."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.cpu().flatten().contiguous().numpy())
+    return digest.digest()[:DIGEST_BYTES]

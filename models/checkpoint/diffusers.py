@@ -1,25 +1,39 @@
 """The format of the library diffusers: `config.json` with a `_class_name`, and `diffusion_pytorch_model.safetensors`.
 
-A folder may also have the card of a checkpoint of Manifold (`manifold.json`).
+A folder may also have the card of a checkpoint of Manifold (`manifold.json`), and the anomaly scores of normal pictures
+that `manifold calibrate` measured (`calibration.safetensors`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from typing_extensions import override
 
-from models.autoencoding.pictures import PictureAutoencoder
+from models.autoencoding.calibration import Calibration
+from models.autoencoding.picture_tasks import CALIBRATED_TASKS
+from models.autoencoding.pictures import CALIBRATED_SCORES, PictureAutoencoder
 from models.catalogue import families
 from models.checkpoint.card import CARD_FILE, read_declarations, read_digests
-from models.checkpoint.common import CONFIG_FILE, Checkpoint, build_model, build_without_weights
-from models.checkpoint.safetensors_files import open_tensors
+from models.checkpoint.common import (
+    CALIBRATION_FILE,
+    CONFIG_FILE,
+    Checkpoint,
+    build_model,
+    build_without_weights,
+    check_digest,
+    digest_of,
+)
+from models.checkpoint.safetensors_files import open_tensors, parse_tensors
 from models.codecs.picture import ANY_SIDE, PictureCodec
 from models.errors import CheckpointError, ConfigError
 from models.family import FamilySpec, Model
 from models.json_files import read_json, shorten
 from models.published import PublishedFormat, Values
+from models.regular_files import copied
+from models.tasks import Task
 
 TYPE_KEY = "_class_name"
 """The key of `config.json` that names the class of the library, and so the family."""
@@ -34,12 +48,20 @@ class DiffusersCheckpoint(Checkpoint):
     Attributes:
         published: the family's published format.
         picture_codec: the codec of the pictures.
+        is_calibrated: whether the folder has the anomaly scores of normal pictures.
         digests: the known SHA-256 digests of files by name.
     """
 
     published: PublishedFormat[Any]
     picture_codec: PictureCodec
+    is_calibrated: bool = False
     digests: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    @override
+    def tasks(self) -> tuple[Task, ...]:
+        tasks = tuple(self.spec.tasks(self.config))
+        return (*tasks, *CALIBRATED_TASKS) if self.is_calibrated else tasks
 
     @property
     @override
@@ -57,7 +79,30 @@ class DiffusersCheckpoint(Checkpoint):
             links = self.published.links(self.config)
             stored_names = {link.name: " with ".join(link.stored_in(stored)) for link in links}
             place = f"{self.name}/{WEIGHTS_FILES[0]}"
-            return build_model(self, weights, place, device=device, stored_names=stored_names)
+            model = cast(
+                "PictureAutoencoder", build_model(self, weights, place, device=device, stored_names=stored_names)
+            )
+        model.digest = digest_of(model)
+        if self.is_calibrated:
+            self._calibrate(model)
+        return model
+
+    def _calibrate(self, model: PictureAutoencoder) -> None:
+        """Let a model detect anomalies.
+
+        Raises:
+            CheckpointError: the calibration is damaged, has another digest, or lacks a score.
+        """
+        place = f"{self.name}/{CALIBRATION_FILE}"
+        with copied(self.folder / CALIBRATION_FILE, place) as copy:
+            if (digest := self.digests.get(CALIBRATION_FILE)) is not None:
+                check_digest(place, copy.data, digest, CARD_FILE)
+            tensors = {key: tensor.clone() for key, tensor in parse_tensors(copy, place).items()}
+        calibration = Calibration.from_tensors(tensors)
+        if missing := [name for name in CALIBRATED_SCORES if not len(calibration.scores.get(name, ()))]:
+            raise CheckpointError(f"{place} has no scores of the kind {missing[0]}")
+        model.use_calibration(calibration)
+        model.task_functions = {**model.task_functions, **CALIBRATED_TASKS}
 
 
 def read_diffusers(folder: Path, name: str, content: Values) -> DiffusersCheckpoint:
@@ -97,6 +142,7 @@ def read_diffusers(folder: Path, name: str, content: Values) -> DiffusersCheckpo
         **read_declarations(name, CARD_FILE, card),
         published=published,
         picture_codec=PictureCodec.of(n_channels, multiple=model.scale, max_pixels=model.max_pixels),
+        is_calibrated=(folder / CALIBRATION_FILE).exists(),
         digests=digests,
         overflows_in_float16=getattr(config, "force_upcast", False),
     )

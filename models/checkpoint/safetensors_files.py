@@ -15,8 +15,6 @@ from models.errors import CheckpointError
 from models.json_files import parse_json, read_json
 from models.regular_files import FileCopy, copied, read_beginning
 
-INDEX_FILE = "model.safetensors.index.json"
-"""The file that maps each parameter to its shard."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 """Suffixes of files with weights that are never read, because reading them may run any code."""
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -28,7 +26,7 @@ MAX_HEADER_BYTES = 10**8
 METADATA_KEY = "__metadata__"
 """Key of the header that names no parameter."""
 
-_CONVERTIBLE = re.compile(r"pytorch_model.*\.bin")  # the pickles that `manifold convert` converts
+_CONVERTIBLE = re.compile(r"(diffusion_)?pytorch_model.*\.bin")  # the pickles that `manifold convert` converts
 _SHARD = re.compile(r"[\w.-]+\.safetensors")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -304,11 +304,15 @@ class CompressResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DecompressRequest:
-    """A request to decompress a stream that the same model has made, of at most `max_items` items."""
+    """A request to decompress a stream that the same model has made, of at most `max_items` items.
+
+    `item_numbers` is the number of elements of an item, for models whose items have several sizes.
+    """
 
     stream: bytes
     max_items: int
     cost: int = 1
+    item_numbers: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -22,11 +22,12 @@ from training.fit.command_options import false_alarms_option, folder_option, jso
 def calibrate(
     name: str, data: Path, label: str | None, false_alarm_rate: float, checkpoints: Path, *, as_json: bool
 ) -> None:
-    """Set the threshold of a checkpoint anew, without training.
+    """Set the threshold of a checkpoint by normal data, without training.
 
-    NAME is a checkpoint of `manifold fit` or of sounds, and DATA new normal data of the same kind, which the model must
-    not have been trained on. The scores of DATA replace those that thresholds and p-values come from; a checkpoint of
-    sounds may have none before.
+    NAME is a checkpoint of `manifold fit`, and DATA new normal data of the same kind, which the model must not have
+    been trained on. The scores of DATA replace those that thresholds and p-values come from. NAME may also be the
+    folder of a model of sounds or of a published autoencoder of pictures, which then detects anomalies, and DATA a
+    folder of sounds or pictures.
 
     \b
     Keys of the JSON output:
@@ -34,7 +35,7 @@ def calibrate(
       n_scores             number of rows, steps, pictures or sounds that were scored
       false_alarm_rate     share of normal ones that may be called anomalies
       threshold_before, threshold
-                           the threshold of the checkpoint before, null if it had none, and now
+                           the threshold of the checkpoint before, null if there was none, and now
       flagged_before       share of the new data that the threshold before would have called anomalies, or null
     """
     from training.errors import TrainingError
@@ -51,10 +52,11 @@ def calibrate(
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
         return
-    before = "; there was none before"
+    before = ""
     if found.threshold_before is not None and found.flagged_before is not None:
         before = f", and was {found.threshold_before:.4g}, which {found.flagged_before:.2%} of them exceed"
+    folder = checkpoints / name
     click.echo(
         f"{found.n_scores} new scores; the threshold is {found.threshold:.4g}{before}\n"
-        f"wrote {checkpoints / name}; a running server takes it by POST /models/{name}/unload and /load"
+        f"wrote {folder}; a running server takes it by POST /models/{folder.name}/unload and /load"
     )

@@ -1,4 +1,4 @@
-"""Calibrate a fitted checkpoint anew, on new normal data and without training."""
+"""Calibrate a checkpoint on normal data and without training: a fitted one anew, or a published one of pictures."""
 
 import hashlib
 import json
@@ -7,19 +7,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
+import torch
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from models.autoencoders.encodec.model import Encodec
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration
+from models.autoencoding.pictures import CALIBRATED_SCORES, PictureAutoencoder
 from models.checkpoint import CALIBRATION_FILE, CONFIG_FILE, load_model, read_checkpoint
 from models.checkpoint.audio import AudioCheckpoint
 from models.checkpoint.card import CARD_FILE
-from models.codecs import ImageCodec, TableCodec, TableSeriesCodec, VectorCodec
+from models.codecs import ImageCodec, PictureCodec, TableCodec, TableSeriesCodec, VectorCodec
 from models.errors import ModelsError
 from models.json_files import read_json
-from training.calibrate import calibrate_sounds, promised_percentile
+from training.calibrate import calibrate_sounds, promised_percentile, require_promise
 from training.errors import DataError
 from training.fit.arrays import ARRAY_SUFFIXES, items_of, read_items
 from training.fit.files import read_file, read_folder
@@ -31,19 +36,25 @@ from training.fit.sounds import read_sounds
 from training.fit.table_file import Table
 from training.metrics import anomaly_scores
 
+WHOLE_PICTURE_BYTES = 2**31
+"""Memory in bytes that networks may take for a whole picture; larger ones are computed in parts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recalibration:
-    """What changed: the threshold before and after, and how many scores it comes from."""
+    """What changed: the threshold before and after, and how many scores it comes from.
+
+    Attributes:
+        threshold_before: the threshold before; None if the checkpoint had none.
+        flagged_before: the share of the new scores that it would have flagged; None likewise.
+    """
 
     score: str
     n_scores: int
     false_alarm_rate: float
+    threshold_before: float | None
     threshold: float
-    threshold_before: float | None = None
-    """The threshold of the checkpoint before; None if it had none."""
-    flagged_before: float | None = None
-    """Share of the new scores that the threshold before would have flagged."""
+    flagged_before: float | None
 
 
 def recalibrate(folder: Path, data: Path, *, label: str | None, false_alarm_rate: float) -> Recalibration:
@@ -53,7 +64,7 @@ def recalibrate(folder: Path, data: Path, *, label: str | None, false_alarm_rate
 
     Args:
         folder: the folder of the checkpoint.
-        data: a file or folder of the kind that the checkpoint was fitted to.
+        data: a file or folder of the kind that the checkpoint was fitted to; a folder of pictures for a published one.
         label: a column, or a subfolder, that tells anomalies, which are left out.
         false_alarm_rate: the share of normal rows, steps or pictures that the threshold may flag.
 
@@ -69,6 +80,10 @@ def recalibrate(folder: Path, data: Path, *, label: str | None, false_alarm_rate
         return _calibrate_sounds(checkpoint, model, read_sounds(data, checkpoint.codec, label), false_alarm_rate)
     if not isinstance(model, Autoencoder):
         raise DataError(f"{folder} is a checkpoint of {checkpoint.spec.id}, which has no anomaly scores")
+    if isinstance(model, PictureAutoencoder):
+        return calibrate_pictures(
+            folder, model, cast("PictureCodec", checkpoint.codec), data, label=label, false_alarm_rate=false_alarm_rate
+        )
     items = _items(data, checkpoint.codec, label)
     before, score = model.calibration, model.scores[0]
     scores = {name: anomaly_scores(model, items, name).sort().values for name in before.scores}
@@ -77,14 +92,67 @@ def recalibrate(folder: Path, data: Path, *, label: str | None, false_alarm_rate
     with _rewritten(folder, after) as (unfinished, sha256):
         content = read_json(unfinished, folder.name, CONFIG_FILE) | {"calibration_sha256": sha256}
         (unfinished / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n")
-    threshold_before = before.threshold(score, before.percentile)
+    return _compared(score, before, after, false_alarm_rate)
+
+
+def calibrate_pictures(
+    folder: Path,
+    model: PictureAutoencoder,
+    codec: PictureCodec,
+    data: Path,
+    *,
+    label: str | None,
+    false_alarm_rate: float,
+) -> Recalibration:
+    """Measure a published autoencoder on normal pictures, which may differ in size, and write its calibration.
+
+    The pictures are read one after the other. The means and deviations of latents are those of their channels over all
+    positions of all pictures.
+
+    Raises:
+        DataError: a file is no picture, or there are too few.
+    """
+    paths = _normal_pictures(data, label)
+    model.limit_memory(WHOLE_PICTURE_BYTES)
+    require_promise(false_alarm_rate, len(paths), len(paths))
+    errors: list[list[float]] = []
+    moments = []
+    with torch.inference_mode():
+        for path in track(paths, "scoring", console=Console(stderr=True)):
+            item = read_picture(path, codec)
+            latents = model.latents_of([item]).double()
+            (reconstruction,) = model.items_of(latents.float(), ())
+            difference = (reconstruction - item).double()
+            errors.append([difference.square().mean().item(), difference.abs().mean().item()])
+            moments.append(torch.stack([power.mean((0, 2, 3)) for power in (latents, latents.square())]))
+    mean, mean_square = torch.stack(moments).mean(0)
+    scores = torch.tensor(errors, dtype=torch.float64).sort(0).values.float()
+    after = Calibration(
+        scores={name: scores[:, place].clone() for place, name in enumerate(CALIBRATED_SCORES)},
+        percentile=promised_percentile(false_alarm_rate, len(paths)),
+        latent_mean=mean.float(),
+        latent_deviation=(mean_square - mean.square()).clamp(min=0).sqrt().float(),
+        mixture=None,
+    )
+    before = model.calibration if model.scores else None
+    part = folder / f".{CALIBRATION_FILE}.part"
+    part.write_bytes(after.to_bytes())
+    part.replace(folder / CALIBRATION_FILE)
+    return _compared(CALIBRATED_SCORES[0], before, after, false_alarm_rate)
+
+
+def _compared(score: str, before: Calibration | None, after: Calibration, false_alarm_rate: float) -> Recalibration:
+    """Return what changed, by one of the scores."""
+    scores = after.scores[score]
+    threshold_before = None if before is None else before.threshold(score, before.percentile)
+    flagged = None if threshold_before is None else float((scores > threshold_before).double().mean())
     return Recalibration(
         score=score,
-        n_scores=n_scores,
+        n_scores=len(scores),
         false_alarm_rate=false_alarm_rate,
         threshold_before=threshold_before,
         threshold=after.threshold(score, after.percentile),
-        flagged_before=float((scores[score] > threshold_before).double().mean()),
+        flagged_before=flagged,
     )
 
 
@@ -95,10 +163,7 @@ def _items(data: Path, codec: object, label: str | None) -> Sequence[Tensor]:
             raise DataError(f"--label is for columns and for folders of pictures, and {data} is an array")
         return items_of(read_items(data, codec.shape), codec, data)
     if isinstance(codec, ImageCodec):
-        paths = [path for path in find_pictures(data) if label not in path.relative_to(data).parts[:-1]]
-        if not paths:
-            raise DataError(f"{data} has no pictures")
-        return [read_picture(path, codec) for path in paths]
+        return [read_picture(path, codec) for path in _normal_pictures(data, label)]
     if not isinstance(codec, TableCodec | TableSeriesCodec):
         raise DataError(
             "only checkpoints of tables, of series with columns, of pictures, of sounds and of arrays can be calibrated"
@@ -109,6 +174,18 @@ def _items(data: Path, codec: object, label: str | None) -> Sequence[Tensor]:
     if isinstance(codec, TableCodec):
         return list(elements_of(table, codec)[~is_anomaly])
     return series_of(table, codec, is_anomaly.numpy())
+
+
+def _normal_pictures(data: Path, label: str | None) -> list[Path]:
+    """Return the files of the pictures of a folder that are no known anomalies.
+
+    Raises:
+        DataError: there are none.
+    """
+    paths = [path for path in find_pictures(data) if label not in path.relative_to(data).parts[:-1]]
+    if not paths:
+        raise DataError(f"{data} has no pictures")
+    return paths
 
 
 def _check_columns(table: Table, codec: TableCodec | TableSeriesCodec, label: str | None) -> None:
@@ -134,17 +211,7 @@ def _calibrate_sounds(
         card = read_json(unfinished, checkpoint.name, CARD_FILE) if (unfinished / CARD_FILE).exists() else {}
         card["sha256"] = card.get("sha256", {}) | {CALIBRATION_FILE: sha256}
         (unfinished / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
-    found = Recalibration(
-        score=score,
-        n_scores=len(sounds),
-        false_alarm_rate=false_alarm_rate,
-        threshold=after.threshold(score, percentile),
-    )
-    if before is None:
-        return found
-    threshold = before.threshold(score, before.percentile)
-    flagged = float((after.scores[score] > threshold).double().mean())
-    return replace(found, threshold_before=threshold, flagged_before=flagged)
+    return _compared(score, before, after, false_alarm_rate)
 
 
 @contextmanager

@@ -26,6 +26,8 @@ from models.checkpoint import Checkpoint
 from models.codecs import ImageCodec
 
 JPEG = "image/jpeg"
+TO_SAVE_TIME = "send fewer or smaller latents"
+"""What a client can do to be answered sooner."""
 PACKED_AXES = 3
 """Number of axes of packed latents; others have four."""
 
@@ -36,7 +38,7 @@ async def answer_decode(request: Request, model: str) -> Response:
     Raises:
         ManifoldError: the request is refused or failed.
     """
-    foreign = await receive(request)
+    foreign = await receive(request, TO_SAVE_TIME)
     query = parse_query(RemoteDecodeQuery, request.query_params.multi_items())
     with await find_model(foreign.services.registry, model, request.method, {}).acquire() as loaded:
         codec, checkpoint = picture_codec(loaded.checkpoint), loaded.checkpoint
@@ -63,7 +65,7 @@ def _unscaled(latents: NDArray[np.float32], query: RemoteDecodeQuery, checkpoint
     """Return the latents that the networks take, of those that a diffusion model makes: z / scaling + shift.
 
     Raises:
-        InvalidRequest: the checkpoint's own scaling is asked for, and is more than two factors; or a factor is 0.
+        InvalidRequest: the checkpoint's own scaling is asked for, and is more than two factors.
     """
     factor, shift = query.scaling_factor, query.shift_factor
     if query.do_scaling and factor is None:
@@ -74,8 +76,6 @@ def _unscaled(latents: NDArray[np.float32], query: RemoteDecodeQuery, checkpoint
             raise InvalidRequest.of([Fault("/do_scaling", detail)])
         factor = getattr(checkpoint.config, "scaling_factor", 1.0)
         shift = getattr(checkpoint.config, "shift_factor", 0.0) if shift is None else shift
-    if factor == 0:
-        raise InvalidRequest.of([Fault("/scaling_factor", "the factor is 0; it must be another number")])
     unscaled: NDArray[np.float32] = latents / np.float32(1 if factor is None else factor) + np.float32(shift or 0)
     return unscaled
 

@@ -8,11 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.errors import Fault, InvalidRequest
-from app.http.responses import TaskResponse
+from app.http.responses import TaskResponse, check_finite
 from app.routes.diffusers.tensors import parse_query, picture_codec, read_tensor, tensor_response
 from app.routes.foreign import ForeignRequest, Reply, call_task, receive
 from app.routes.model_ids import find_model
 from app.schemas.foreign.diffusers import RemoteEncodeQuery
+
+TO_SAVE_TIME = "send fewer or smaller pictures"
+"""What a client can do to be answered sooner."""
 
 
 async def answer_encode(request: Request, model: str) -> Response:
@@ -21,7 +24,7 @@ async def answer_encode(request: Request, model: str) -> Response:
     Raises:
         ManifoldError: the request is refused or failed.
     """
-    foreign = await receive(request)
+    foreign = await receive(request, TO_SAVE_TIME)
     query = parse_query(RemoteEncodeQuery, request.query_params.multi_items())
     if (query.shape is None) != (query.dtype is None):
         raise InvalidRequest.of([Fault("/shape", "a tensor has both a shape and a dtype, and a file has neither")])
@@ -48,8 +51,18 @@ def _read_pictures(foreign: ForeignRequest, query: RemoteEncodeQuery) -> NDArray
 
 
 def _render(reply: Reply, query: RemoteEncodeQuery) -> TaskResponse:
-    """Render the latents, scaled for a diffusion model: (z - shift) scaling."""
+    """Render the latents, scaled for a diffusion model: (z - shift) scaling.
+
+    Raises:
+        InvalidRequest: scaled latents are beyond the range of their type.
+    """
     latents: NDArray[Any] = np.stack([np.asarray(output["latent"], np.float32) for output in reply.outputs])
-    factor = 1.0 if query.scaling_factor is None else query.scaling_factor
-    scaled = (latents - np.float32(query.shift_factor or 0)) * np.float32(factor)
-    return tensor_response(scaled.astype(np.float16 if query.dtype == "float16" else np.float32), reply)
+    check_finite(latents)
+    factor, shift = (1.0 if query.scaling_factor is None else query.scaling_factor), query.shift_factor or 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = (latents - np.float32(shift)) * np.float32(factor)
+        rounded = scaled.astype(np.float16 if query.dtype == "float16" else np.float32)
+    if not np.isfinite(rounded).all():
+        detail = f"latents less {shift:g}, times {factor:g}, are beyond the range of {rounded.dtype.name}"
+        raise InvalidRequest.of([Fault("/scaling_factor", detail)])
+    return tensor_response(rounded, reply)

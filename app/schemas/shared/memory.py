@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.registry.model_sizes import ModelSizes
-from models.tasks.autoencoding import DecodeRequest, InterpolateRequest, ItemsRequest
+from models.tasks.autoencoding import DecodeRequest, DecompressRequest, InterpolateRequest, ItemsRequest
 
 Estimate = Callable[[Sequence[Any], Any, ModelSizes], int]
 """Estimates the memory of the results and the answer, from the requests, the body and the sizes of the model."""
@@ -38,13 +38,15 @@ def of_networks(requests: Sequence[Any], sizes: ModelSizes) -> int:
     if not sizes.working_bytes:
         return 0
     n_numbers = max((_largest_item(request, sizes) for request in requests), default=0)
-    return sizes.working_bytes * min(n_numbers, sizes.max_working_numbers)
+    return sizes.working_bytes_of(n_numbers)
 
 
 def _largest_item(request: Any, sizes: ModelSizes) -> int:
-    """Return the numbers of the largest item that a request has, or makes of a latent."""
+    """Return the numbers of the largest item that a request has, or makes of a latent or a stream."""
     if isinstance(request, DecodeRequest):
         return sizes.item_of(request.latent.numel())
+    if isinstance(request, DecompressRequest):
+        return request.item_numbers
     if isinstance(request, InterpolateRequest):
         items: Sequence[Any] = (request.start, request.end)
     else:

@@ -209,7 +209,7 @@ class TaskEndpoint:
             name for fields in bodies for name in getattr(fields["parameters"].annotation, "model_fields", ())
         }
         costly = [f"`{name}`" for name in COST_PARAMETERS if name in parameters]
-        inputs = "fewer or shorter texts" if self.is_about_texts else "fewer items"
+        inputs = "fewer or shorter texts" if self.kinds == ("text",) else "fewer or smaller items"
         ways = [f"send {inputs}"] if any("inputs" in fields for fields in bodies) else []
         return ", or ".join([*ways, *([f"lower {', '.join(costly)}"] if costly else [])])
 

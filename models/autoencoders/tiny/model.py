@@ -67,7 +67,12 @@ class TinyAutoencoder(PictureAutoencoder):
         )
         self.bytes_per_pixel = LIVE_MAPS * FLOAT_BYTES * max(config.encoder_width, config.decoder_width)
         self.encoder, self.decoder = _encoder(config), _decoder(config)
-        self.tiles = Tiles(side=max(1, TILE_PX // config.scale), halo=-(-_reach_px(config) // config.scale) + 1)
+        self.use_tiles(Tiles(side=max(1, TILE_PX // config.scale), halo=-(-_reach_px(config) // config.scale) + 1))
+
+    def use_tiles(self, tiles: Tiles) -> None:
+        """Compute larger pictures than a tile in these tiles."""
+        self.tiles = tiles
+        self.max_pixels_at_once = self.max_whole_pixels = int((tiles.side + 2 * tiles.halo) * self.scale) ** 2
 
     @override
     def encode(self, pictures: Tensor) -> Tensor:

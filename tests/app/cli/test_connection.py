@@ -158,7 +158,14 @@ def test_texts_that_are_generated_together_are_printed_in_turn(capsys: pytest.Ca
 
 @pytest.mark.parametrize(
     ("location", "name"),
-    [("a/b/mine/", "mine"), ("org/name@main", "name"), ("gpt-mini-en", "gpt-mini-en"), ("/x/y", "y")],
+    [
+        ("a/b/mine/", "mine"),
+        ("org/name@main", "name"),
+        ("org/name:vae", "name-vae"),
+        ("org/name@main:vae", "name-vae"),
+        ("gpt-mini-en", "gpt-mini-en"),
+        ("/x/y", "y"),
+    ],
 )
 def test_a_location_gives_a_model_its_name(location: str, name: str) -> None:
     assert model_name(location) == name

@@ -148,4 +148,7 @@ def test_ctrl_c_ends_a_download_at_once(hub: Hub, tmp_path: Path) -> None:
 def test_what_is_no_id_says_what_it_must_be(what: str) -> None:
     result = CliRunner().invoke(main, ["pull", what])
     assert result.exit_code == 2
-    assert result.stderr == f"Error: {what!r} is not an id of the hub; it must be ORG/NAME or ORG/NAME@REVISION.\n"
+    assert (
+        result.stderr
+        == f"Error: {what!r} is not an id of the hub; it must be ORG/NAME, and may end with @REVISION and :SUBFOLDER.\n"
+    )

@@ -22,6 +22,8 @@ from models.checkpoint import load_model, read_checkpoint
 from models.errors import CheckpointError
 from models.tasks.generation import GenerateRequest
 from tests.app.texts import write_text
+from tests.models.autoencoders.diffusers_reference import publish as publish_autoencoder
+from tests.models.autoencoders.test_kl import ODD as ODD_KL
 from tests.models.transformers.reference import ours, publish, random_text
 
 WORDS, BIAS = "bert.embeddings.word_embeddings.weight", "cls.predictions.bias"
@@ -131,6 +133,36 @@ def test_shards_are_converted_with_their_index(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("variant", ["", ".fp16"])
+@pytest.mark.parametrize("is_sharded", [False, True], ids=["one file", "shards"])
+def test_a_folder_of_diffusers_is_converted_and_loads_as_before(tmp_path: Path, variant: str, is_sharded: bool) -> None:
+    folder = tmp_path / "vae"
+    publish_autoencoder(folder, "AutoencoderKL", **ODD_KL["narrow"])
+    whole = load_model(read_checkpoint(folder)).state_dict()
+    stem = f"diffusion_pytorch_model{variant}"
+    weights = load_file(folder / "diffusion_pytorch_model.safetensors")
+    (folder / "diffusion_pytorch_model.safetensors").unlink()
+    names = sorted(weights)
+    shards = (
+        {f"{stem}-1-of-2.bin": names[::2], f"{stem}-2-of-2.bin": names[1::2]} if is_sharded else {f"{stem}.bin": names}
+    )
+    for file, part in shards.items():
+        torch.save({name: weights[name] for name in part}, folder / file)
+    if is_sharded:
+        weight_map = {name: file for file, part in shards.items() for name in part}
+        (folder / f"{stem}.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    with pytest.raises(CheckpointError, match="never read; `manifold convert FOLDER` writes safetensors beside it"):
+        load_model(read_checkpoint(folder))
+    result = run(folder)
+    assert result.exit_code == 0, result.stderr
+    first = next(iter(shards))
+    assert f"{first} -> {first.removesuffix('.bin')}.safetensors: " in result.stdout
+    converted = load_model(read_checkpoint(folder)).state_dict()
+    assert all(torch.equal(converted[name], tensor) for name, tensor in whole.items())
+    assert "there are safetensors beside it already" in run(folder).stdout
+
+
+@pytest.mark.usefixtures("in_process")
 def test_subfolders_are_converted_and_what_is_there_is_kept(tmp_path: Path) -> None:
     folder = pickled(tmp_path)
     for place in ("2_Dense", "0_Transformer", ".cache"):
@@ -229,6 +261,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, data: bytes) -> None:
     [
         (("tf_model.h5", "flax_model.msgpack"), "flax_model.msgpack is of Flax, tf_model.h5 is of TensorFlow"),
         (("model.safetensors",), "its weights are safetensors already"),
+        (("diffusion_pytorch_model.fp16.safetensors",), "its weights are safetensors already"),
         (("rust_model.ot",), "has no pytorch_model.bin, and no pytorch_model.bin.index.json"),
     ],
 )

@@ -21,6 +21,8 @@ from tests.app.registry.stand_in_hub import COMMIT, REPOSITORY, Hub, serve_hub
 from tests.app.server import serve
 from tests.app.texts import write_text
 from tests.conftest import served
+from tests.models.autoencoders.diffusers_reference import publish
+from tests.models.autoencoders.test_tiny import ODD
 
 
 @pytest.fixture
@@ -85,6 +87,53 @@ def test_a_sentence_encoder_is_pulled_with_the_folders_of_its_modules(hub: Hub, 
     assert not list(tmp_path.rglob("pytorch_model.bin"))
 
 
+def test_a_folder_of_a_pipeline_is_pulled_alone_and_serves_by_its_id(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, vae = tmp_path / "home", tmp_path / "vae"
+    publish(vae, "AutoencoderTiny", **ODD["narrow"])
+    hub.files = {
+        "model_index.json": b"{}",
+        **{f"vae/{path.name}": path.read_bytes() for path in vae.iterdir()},
+        "unet/config.json": b"{}",
+        "unet/diffusion_pytorch_model.safetensors": b"not wanted",
+    }
+    done = pull(hub, home)
+    assert done.returncode == 1
+    assert f"{REPOSITORY} is a pipeline of several models; choose one of its folders by --subfolder: unet, vae." in (
+        done.stderr
+    )
+    assert pull(hub, home, options=("--subfolder", "text_encoder")).stderr == (
+        f"Error: {REPOSITORY} at main has no folder text_encoder.\n"
+    )
+    done = pull(hub, home, options=("--subfolder", "vae"))
+    assert done.returncode == 0, done.stderr
+    assert f"{REPOSITORY} at {COMMIT}: Tiny autoencoder; " in done.stdout
+    assert f"manifold serve --model tiny-vae={REPOSITORY}:vae" in done.stdout
+    assert cached(home) == ["vae"]
+    monkeypatch.setenv("HF_HOME", str(home))
+    empty = tmp_path / "none"
+    empty.mkdir()
+    given = ("--model", f"vae={REPOSITORY}:vae", "--model", f"pinned={REPOSITORY}@{COMMIT}:vae")
+    with serve(tmp_path, *given, weights=empty) as server:
+        for name in ("vae", "pinned"):
+            answer = httpx.post(f"{server.url}/decode", json={"model": name, "inputs": [[[[0.5]]] * 4]})
+            assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("subfolder", ["../vae", "vae/..", "/vae", "vae/", ".", "a b"])
+def test_what_is_no_folder_of_a_repository_is_refused_before_any_request(subfolder: str) -> None:
+    done = CliRunner().invoke(main, ["pull", "org/tiny", "--subfolder", subfolder])
+    assert done.exit_code == 2
+    assert f"{subfolder!r} is not a folder of a repository; it must be like vae or a/b." in done.output
+
+
+def test_a_folder_is_named_once() -> None:
+    done = CliRunner().invoke(main, ["pull", "org/tiny:vae", "--subfolder", "vae"])
+    assert done.exit_code == 2
+    assert "org/tiny:vae names the folder vae already; leave out --subfolder." in done.output
+
+
 def test_an_interrupted_pull_resumes(hub: Hub, tmp_path: Path) -> None:
     hub.files["more.safetensors"] = bytes(24 * 2**20)  # the client writes 10 MiB at a time
     hub.break_after = 15 * 2**20
@@ -130,7 +179,10 @@ def test_a_repository_that_does_not_exist(hub: Hub, tmp_path: Path) -> None:
 def test_a_malformed_hub_id_is_refused_before_any_request(what: str) -> None:
     done = CliRunner().invoke(main, ["pull", what])
     assert done.exit_code == 2
-    assert f"{what!r} is not an id of the hub; it must be ORG/NAME or ORG/NAME@REVISION" in done.output
+    assert (
+        f"{what!r} is not an id of the hub; it must be ORG/NAME, and may end with @REVISION and :SUBFOLDER"
+        in done.output
+    )
 
 
 def test_a_repository_of_pickles_is_refused_before_anything_is_fetched(hub: Hub, tmp_path: Path) -> None:
@@ -190,6 +242,8 @@ async def test_a_name_with_a_slash_is_written_in_paths_with_or_without_escape(tm
         ({"gpt-0": "."}, InvalidRequest, "is taken"),
         ({"mine": "/nowhere"}, CheckpointError, "is not an id of the hub"),
         ({"mine": "org/never-pulled"}, CheckpointError, "`manifold pull org/never-pulled` fetches it"),
+        ({"mine": "org/never-pulled:vae"}, CheckpointError, "`manifold pull org/never-pulled --subfolder vae` fetches"),
+        ({"mine": "org/name:.."}, CheckpointError, "'..' is not a folder of a repository"),
     ],
 )
 def test_a_model_that_cannot_be_located(

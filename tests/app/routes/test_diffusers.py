@@ -26,6 +26,8 @@ with warnings.catch_warnings():
 FACTOR, SHIFT = 0.18215, 0.5
 """Those of the checkpoint."""
 LATENTS = torch.randn(1, 4, 4, 6, generator=torch.Generator().manual_seed(0)) * FACTOR
+PICTURE_QUERY = "shape=1&shape=3&shape=2&shape=2&dtype=float32"
+"""The query of 48 bytes that are a picture."""
 
 
 @pytest.fixture(scope="module")
@@ -187,9 +189,28 @@ def test_what_was_encoded_is_decoded(encode_url: str, decode_url: str, reference
         ("vae/decode", "shape=1&shape=4&shape=1&shape=1&dtype=float32", bytes(15), 422, "the tensor has 15 bytes"),
         ("vae/decode", "shape=1&shape=3&shape=1&shape=1&dtype=float32", bytes(12), 422, "latents[0]: the shape is"),
         ("vae/decode", "shape=0&dtype=float32", b"", 422, "shape[0]: "),
-        ("vae/decode", "shape=1&shape=4&shape=1&shape=1&dtype=int8", bytes(4), 422, "dtype: "),
-        ("vae/decode", "shape=1&shape=4&shape=1&shape=1", bytes(16), 422, "dtype: "),
-        ("vae/decode", "shape=4&dtype=float32&output_type=mp4", bytes(16), 422, "output_type: "),
+        (
+            "vae/decode",
+            "shape=1&shape=4&shape=1&shape=1&dtype=int8",
+            bytes(4),
+            422,
+            "dtype: 'int8' is refused: input should be 'float32', 'float16' or 'bfloat16'",
+        ),
+        ("vae/decode", "shape=1&shape=4&shape=1&shape=1", bytes(16), 422, "dtype: this field is required"),
+        (
+            "vae/decode",
+            "shape=4&dtype=float32&output_type=mp4",
+            bytes(16),
+            422,
+            "output_type: 'mp4' is refused: input should be 'pil' or 'pt'",
+        ),
+        (
+            "vae/decode",
+            "shape=1&shape=1&shape=4&shape=1&shape=1&dtype=float32",
+            bytes(16),
+            422,
+            "is refused: a tensor has at most 4 axes, and this one 5",
+        ),
         ("vae/decode", "shape=4&dtype=float32&dtype=float16", bytes(16), 422, "dtype: this parameter is given twice"),
         ("vae/decode", "shape=4&dtype=float32&tile=1", bytes(16), 422, "tile: unknown field"),
         ("vae/decode", "shape=1&shape=1&shape=16&dtype=float32", bytes(64), 422, "height: packed latents need"),
@@ -212,7 +233,7 @@ def test_what_was_encoded_is_decoded(encode_url: str, decode_url: str, reference
             "shape=1&shape=4&shape=1&shape=1&dtype=float32&scaling_factor=0",
             bytes(16),
             422,
-            "scaling_factor: the factor is 0",
+            "scaling_factor: '0' is refused: a factor must be other than 0",
         ),
         (
             "normalising/decode",
@@ -229,6 +250,16 @@ def test_what_was_encoded_is_decoded(encode_url: str, decode_url: str, reference
             422,
             "the tensor has the value 1.5; pictures have values in [-1, 1]",
         ),
+        *(
+            ("vae/encode", f"{PICTURE_QUERY}&scaling_factor={factor}", bytes(48), 422, f"scaling_factor: {error}")
+            for factor, error in (
+                ("0", "'0' is refused: a factor must be other than 0"),
+                ("1e-40", "'1e-40' is refused: a factor must be other than 0"),
+                ("nan", "'nan' is refused: input should be a finite number"),
+                ("1e39", "latents less 0, times 1e+39, are beyond the range of float32"),
+            )
+        ),
+        ("vae/encode", f"{PICTURE_QUERY}&shift_factor=inf", bytes(48), 422, "shift_factor: 'inf' is refused"),
         ("vae/encode", "", b"no picture", 400, "the bytes are not a readable image"),
         ("tiny-ae/decode", "shape=1&shape=2&dtype=float32", bytes(8), 422, "latents"),
         ("unknown/decode", "shape=4&dtype=float32", bytes(16), 404, "unknown"),
@@ -257,3 +288,16 @@ def test_a_model_of_one_size_is_decoded_as_well(server: Served) -> None:
     picture = httpx.post(f"{server.url}/diffusers/tiny-ae/decode?{query}", content=answer.content)
     assert picture.status_code == 200, picture.text
     assert Image.open(io.BytesIO(picture.content)).size == (4, 4)
+
+
+@pytest.mark.parametrize(("operation", "items"), [("decode", "latents"), ("encode", "pictures")])
+def test_a_passed_deadline_speaks_of_what_was_sent(server: Served, operation: str, items: str) -> None:
+    shape = {"decode": (1, 4, 256, 256), "encode": (1, 3, 512, 512)}[operation]
+    query = "&".join(["dtype=float32", *(f"shape={side}" for side in shape)])
+    answer = httpx.post(
+        f"{server.url}/diffusers/vae/{operation}?{query}",
+        content=bytes(4 * int(np.prod(shape))),
+        headers={"x-timeout-ms": "1"},
+    )
+    assert answer.status_code == 504
+    assert answer.json()["error"].startswith(f"the answer was not ready within 1 ms; send fewer or smaller {items}; or")

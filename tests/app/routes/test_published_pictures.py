@@ -130,6 +130,46 @@ async def test_pictures_are_projected(client: httpx.AsyncClient) -> None:
     assert len({(output["x"], output["y"]) for output in outputs}) == 4
 
 
+@pytest.mark.parametrize("model", ["taesd-like", "sd-like"])
+async def test_compressed_pictures_are_decompressed_in_their_sizes(client: httpx.AsyncClient, model: str) -> None:
+    given = [picture(64, 48).tolist(), picture(8, 12).tolist()]
+    outputs = await ask(client, "compress", given, model=model)
+    for pixels, output in zip(given, outputs, strict=True):
+        n_numbers = np.size(pixels)
+        assert output["bytes"] == len(base64.b64decode(output["stream"]))
+        assert output["bits_per_element"] == pytest.approx(8 * output["bytes"] / n_numbers)
+        assert output["ratio"] == pytest.approx(n_numbers / output["bytes"])
+    streams = [output["stream"] for output in outputs]
+    decompressed = await ask(client, "decompress", streams, model=model)
+    for pixels, output, items in zip(given, outputs, decompressed, strict=True):
+        (item,) = items["items"]
+        assert np.shape(item) == np.shape(pixels)
+        assert np.square(np.subtract(item, pixels)).mean() == pytest.approx(output["mse"], rel=1e-4)
+    body = {"model": "taesd-like" if model == "sd-like" else "sd-like", "inputs": streams}
+    refused = await client.post("/decompress", json=body)
+    assert (refused.status_code, "was made by another model" in refused.text) == (422, True)
+
+
+async def test_a_photograph_is_compressed_to_a_file_and_back(client: httpx.AsyncClient) -> None:
+    (output,) = await ask(client, "compress", [base64.b64encode(png_of(64, 96)).decode()], bits=6)
+    assert output["ratio"] > 1
+    answer = await client.post(
+        "/decompress", json={"model": "taesd-like", "inputs": [output["stream"]]}, headers={"accept": "image/png"}
+    )
+    assert Image.open(io.BytesIO(answer.content)).size == (96, 64)
+
+
+async def test_noise_is_added_and_both_qualities_are_answered(client: httpx.AsyncClient) -> None:
+    given = [picture(8, 12).tolist(), picture(4, 4).tolist()]
+    noise = {"type": "gaussian", "level": 0.1}
+    outputs = await ask(client, "denoise", given, noise=noise, seed=1)
+    denoised = await ask(client, "denoise", [output["noisy"] for output in outputs])
+    for pixels, output, again in zip(given, outputs, denoised, strict=True):
+        np.testing.assert_allclose(output["denoised"], again["denoised"], atol=1e-5)
+        mse = np.square(np.subtract(output["denoised"], pixels)).mean()
+        assert output["psnr_after"] == pytest.approx(-10 * np.log10(mse), abs=1e-3)
+
+
 async def test_an_autoencoder_with_a_posterior_answers_its_mean_and_variance(
     client: httpx.AsyncClient, published: Published
 ) -> None:
@@ -171,7 +211,8 @@ async def test_the_card_and_the_metadata_have_open_sides(client: httpx.AsyncClie
     assert (card["item"]["shape"], card["item"]["multiple"]) == ([3, -1, -1], SCALE)
     assert card["latent_shape"] == [4, -1, -1]
     assert card["limits"]["max_picture_pixels"] == 2**22
-    assert set(card["tasks"]) == {"encode", "decode", "reconstruct", "interpolate", "project"}
+    tasks = {"encode", "decode", "reconstruct", "interpolate", "project", "denoise", "compress", "decompress"}
+    assert set(card["tasks"]) == tasks
     metadata = (await client.get("/v2/models/taesd-like")).json()
     assert metadata["inputs"] == [{"name": "input", "datatype": "FP32", "shape": [-1, 3, -1, -1]}]
     outputs = {output["name"]: output["shape"] for output in metadata["outputs"]}
@@ -226,3 +267,18 @@ async def test_the_memory_of_the_networks_is_claimed_before_it_is_taken(publishe
         async with served(Settings(weights_dir=published.root, memory_limit=limit_mib * 2**20)) as client:
             answer = await client.post("/decode?model=taesd-like", content=body, headers=headers)
             assert answer.status_code == status, answer.text
+
+
+async def test_a_picture_for_which_there_is_no_memory_as_a_whole_is_computed_in_strips(tmp_path: Path) -> None:
+    """As a whole, the networks would take 192 MiB for it, and the answer takes 36 MiB; 210 MiB are left for both."""
+    wide = {**ODD_KL["without attention"], "latent_channels": 4, "block_out_channels": (32, 8)}
+    publish(tmp_path / "autoencoders/kl/wide", "AutoencoderKL", **wide)
+    latent = np.random.default_rng(0).normal(size=(4, 256, 256)).astype(np.float32)
+    headers = {"content-type": "application/x-npy", "accept": "image/png"}
+    pictures = []
+    for limit_mib in (2000, 240):
+        async with served(Settings(weights_dir=tmp_path, memory_limit=limit_mib * 2**20)) as client:
+            answer = await client.post("/decode?model=wide", content=to_npy(latent), headers=headers)
+            assert answer.status_code == 200, answer.text
+            pictures.append(np.asarray(Image.open(io.BytesIO(answer.content)), dtype=np.int16))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1

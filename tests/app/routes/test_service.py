@@ -119,7 +119,7 @@ async def test_a_passed_deadline_is_a_504_that_names_it(own_client: httpx.AsyncC
     answer = await own_client.post("/encode", json={"inputs": [[0.0] * 16]}, headers={"x-timeout-ms": "1"})
     assert (answer.status_code, answer.json()["detail"]) == (
         504,
-        "the answer was not ready within 1 ms; send fewer or shorter texts; or allow more time by the header "
+        "the answer was not ready within 1 ms; send fewer or smaller items; or allow more time by the header "
         "x-timeout-ms, at most 600000",
     )
     assert engine.n_queued == 0

@@ -133,5 +133,6 @@ def test_each_task_says_how_to_ask_for_less() -> None:
     ways = {endpoint.name: endpoint.to_save_time for endpoint in task_endpoints()}
     assert ways["generate"] == "send fewer or shorter texts, or lower `max_new_tokens`, `num_beams`, `n`"
     assert ways["sample"] == "lower `n`"
-    assert ways["impute"] == "send fewer items, or lower `iterations`"
+    assert ways["impute"] == "send fewer or smaller items, or lower `iterations`"
+    assert ways["encode"] == "send fewer or smaller items"  # texts, pictures and others
     assert all(ways.values())

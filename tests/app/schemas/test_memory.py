@@ -102,10 +102,27 @@ def test_results_and_answers_take_no_more_than_was_estimated_from_the_request(ki
 
 
 def test_the_networks_of_pictures_take_memory_for_the_largest_up_to_a_tile() -> None:
-    sizes = ModelSizes(item=48, step=48, latent=4, has_several_sizes=True, working_bytes=10, max_working_numbers=100)
+    sizes = ModelSizes(
+        item=48, step=48, latent=4, has_several_sizes=True, working_bytes=10, max_whole_numbers=100, part_numbers=100
+    )
     small, large = DecodeRequest(latent=torch.zeros(4, 1, 1)), DecodeRequest(latent=torch.zeros(4, 2, 2))
     ends = InterpolateRequest(start=torch.zeros(3, 2, 4), end=torch.zeros(3, 4, 4))
     items = ProjectRequest(items=(torch.zeros(3, 2, 4), torch.zeros(3, 4, 4)))
     assert of_networks([small], sizes) == of_networks([ends], sizes) == of_networks([items], sizes) == 480
     assert of_networks([small, large], sizes) == 1000
     assert of_networks([large], ModelSizes(item=48, step=48, latent=4)) == 0
+
+
+def test_parts_of_a_picture_take_memory_beside_what_is_kept_of_all_of_it() -> None:
+    sizes = ModelSizes(
+        item=48,
+        step=48,
+        latent=4,
+        has_several_sizes=True,
+        working_bytes=10,
+        max_whole_numbers=100,
+        part_numbers=20,
+        kept_bytes=2,
+    )
+    assert of_networks([DecodeRequest(latent=torch.zeros(4, 1, 1))], sizes) == 480
+    assert of_networks([DecodeRequest(latent=torch.zeros(4, 2, 2))], sizes) == 10 * 20 + 2 * 192

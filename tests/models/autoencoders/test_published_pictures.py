@@ -10,12 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from models.autoencoding import pictures
+from models.autoencoding.compression.stream import Mode, parse_stream
 from models.autoencoding.pictures import PictureAutoencoder
 from models.checkpoint import read_checkpoint
 from models.errors import InvalidItems
 from models.family import FamilyConfig, FamilySpec
-from models.tasks import DECODE, ENCODE, INTERPOLATE, PROJECT, Task
-from models.tasks.autoencoding import DecodeRequest, EncodeRequest, InterpolateRequest, ProjectRequest
+from models.tasks import COMPRESS, DECODE, DECOMPRESS, ENCODE, INTERPOLATE, PROJECT, Task
+from models.tasks.autoencoding import (
+    CompressRequest,
+    DecodeRequest,
+    DecompressRequest,
+    EncodeRequest,
+    InterpolateRequest,
+    ProjectRequest,
+)
 from tests.models.autoencoders.diffusers_reference import CASES, assert_close, build, ours, reference, write
 from tests.models.tiny import assert_same
 
@@ -134,6 +142,71 @@ def test_pictures_that_belong_together_must_have_one_size(spec: FamilySpec[Any],
         model.run(PROJECT, [ProjectRequest(items=(wide, narrow))])
     with pytest.raises(InvalidItems, match="this is for series"):
         model.run(DECODE, [DecodeRequest(latent=torch.zeros(model.latent_shape), length=3)])
+
+
+@pytest.mark.parametrize(("spec", "config"), TINY)
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_compressed_pictures_come_back_as_their_latents_say(
+    spec: FamilySpec[Any], config: FamilyConfig, height: int, width: int
+) -> None:
+    model = build(spec, config)
+    items = tuple(torch.rand(2, model.input_shape[0], height * model.scale, width * model.scale))
+    (fine, coarse) = model.run(COMPRESS, [CompressRequest(items=items, bits=bits) for bits in (16, 4)])
+    (result,) = model.run(DECOMPRESS, [DecompressRequest(stream=fine.stream, max_items=2)])
+    expected = model.items_of(model.latents_of(items), ())
+    for item, other in zip(result.items, expected, strict=True):
+        torch.testing.assert_close(item, other, rtol=0, atol=0.01)
+    error = (torch.stack(result.items) - torch.stack(items)).square().mean().item()
+    assert fine.mse == pytest.approx(error, rel=1e-5)
+    assert fine.bits_per_element == 8 * len(fine.stream) / torch.stack(items).numel()
+    assert len(coarse.stream) <= len(fine.stream)
+
+
+@pytest.mark.parametrize(("spec", "config"), TINY)
+def test_streams_of_other_pictures_or_models_are_refused(spec: FamilySpec[Any], config: FamilyConfig) -> None:
+    model = build(spec, config)
+    n_channels, side = model.input_shape[0], 2 * model.scale
+    (result,) = model.run(COMPRESS, [CompressRequest(items=(torch.rand(n_channels, side, side),))])
+    stream = parse_stream(result.stream, digest=model.digest)
+    n_scale = 2 * model.latent_shape[0]
+    not_finite, too_short = stream.words.copy(), stream.words[: n_scale - 1]
+    not_finite[0] = 0x7FC00000  # not a number
+    no_deviation = stream.words.copy()
+    no_deviation[n_scale - 1] = 0
+    changes: list[tuple[dict[str, Any], str]] = [
+        (
+            {"shape": (n_channels, side, side + 1)},
+            f"multiples of {model.scale}" if model.scale > 1 else "makes no sense",
+        ),
+        ({"shape": (n_channels, 0, side)}, "of at most 4194304 pixels"),
+        ({"shape": (n_channels, 2**12 * model.scale, 2**11)}, "of at most 4194304 pixels"),
+        ({"shape": (n_channels + 1, side, side)}, "the stream's items have the shape"),
+        ({"shape": (side, side)}, "the stream's items have the shape"),
+        ({"shape": (n_channels, model.scale, model.scale)}, "the stream's payload makes no sense"),
+        ({"words": not_finite}, "the stream's payload makes no sense"),
+        ({"words": no_deviation}, "the stream's payload makes no sense"),
+        ({"words": too_short}, "the stream's payload makes no sense"),
+        ({"mode": Mode.LOSSLESS}, "the stream's payload makes no sense"),
+    ]
+    for change, message in changes:
+        data = dataclasses.replace(stream, **change).to_bytes()
+        with pytest.raises(InvalidItems, match=message):
+            model.run(DECOMPRESS, [DecompressRequest(stream=data, max_items=1)])
+    model.digest = b"another!"
+    with pytest.raises(InvalidItems, match="the stream was made by another model"):
+        model.run(DECOMPRESS, [DecompressRequest(stream=result.stream, max_items=1)])
+
+
+def test_a_folder_has_a_digest_of_its_weights(tmp_path: Path) -> None:
+    spec, config = next(iter(CASES.values()))
+    digests = set()
+    for name, change in (("same", 0.0), ("again", 0.0), ("other", 1.0)):
+        model = build(spec, config)
+        next(model.parameters()).data += change
+        write(tmp_path / name, spec, config, model)
+        digests.add(ours(tmp_path / name).digest)
+    assert len(digests) == 2
+    assert bytes(8) not in digests
 
 
 @pytest.mark.parametrize(("spec", "config"), TINY)

@@ -25,7 +25,7 @@ def build(config: TinyConfig) -> TinyAutoencoder:
 
 
 def with_tiles(model: TinyAutoencoder, **changes: Any) -> Tiles:
-    model.tiles = dataclasses.replace(model.tiles, **changes)
+    model.use_tiles(dataclasses.replace(model.tiles, **changes))
     return model.tiles
 
 
