@@ -6,7 +6,7 @@ FROM ${BASE} AS build
 # Index of packages with PyTorch for CPUs alone. Without one, pip finds PyTorch for CUDA.
 ARG TORCH_INDEX=""
 # Extras of pyproject.toml, separated by spaces.
-ARG EXTRAS="fit onnx parquet"
+ARG EXTRAS="audio fit onnx parquet"
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*

@@ -7,6 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from models.autoencoders.encodec.anomalies import anomaly_scores as scores_of_sounds
+from models.autoencoders.encodec.model import Encodec
 from models.autoencoding.anomalies import window_scores
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.calibration import Calibration, can_promise, percentile_for
@@ -18,6 +20,8 @@ from training.metrics import anomaly_scores, latents
 
 MIN_DEVIATION = 1e-3
 """Smallest standard deviation of a latent element, as a share of the largest, so that dividing by it stays stable."""
+SOUNDS_AT_ONCE = 16
+"""Number of sounds that are measured together."""
 Scored = Sequence[tuple[Autoencoder, Sequence[Tensor]]]
 """Models, each with normal items that it was not trained on."""
 
@@ -81,6 +85,29 @@ def add_detectors(model: Autoencoder, normal: Sequence[Tensor], scored: Scored) 
     scales = torch.stack([each.scales for each in detectors]).mean(0)
     for scorer, detector in zip([model, *(each for each, _ in scored)], [of_all, *detectors], strict=True):
         scorer.use_detector(replace(detector, element_errors=errors, scales=scales))
+
+
+def calibrate_sounds(model: Encodec, normal: Sequence[Tensor], *, percentile: float) -> Calibration:
+    """Measure the anomaly scores and the latents of normal sounds `[C, T]` that the model was not trained on.
+
+    `percentile` of the scores becomes the threshold.
+    """
+    scores: dict[str, list[Tensor]] = {name: [] for name in model.scores}
+    latents_of_sounds = []
+    with torch.inference_mode():
+        for start in range(0, len(normal), SOUNDS_AT_ONCE):
+            sounds = normal[start : start + SOUNDS_AT_ONCE]
+            latents_of_sounds.append(model.latents_of(sounds))
+            for name, values in scores_of_sounds(model, sounds).items():
+                scores[name].append(values)
+    all_latents = torch.cat(latents_of_sounds)
+    return Calibration(
+        scores={name: torch.cat(parts).sort().values for name, parts in scores.items()},
+        percentile=percentile,
+        latent_mean=all_latents.mean(0),
+        latent_deviation=all_latents.std(0, correction=0),
+        mixture=None,
+    )
 
 
 def least_scores_of(scored: Scored) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import torch
 
 from app.engine.engine import Engine
 from app.engine.trace import watch_layers
-from app.registry.model_sizes import ModelSizes, sizes_of
+from app.registry.model_sizes import ModelSizes, SoundNetwork, sizes_of
 from app.settings import Settings
 from models.autoencoding.autoencoder import Autoencoder
 from models.autoencoding.drift import DriftMonitor
@@ -184,6 +184,8 @@ def describe(replicas: Replicas, engine: Engine, max_rows: int) -> LoadedModel:
         is_lossless = model.is_lossless
         if scores:
             drift = DriftMonitor(_rows_of(checkpoint), model.calibration.drift)
+    elif isinstance(model, SoundNetwork) and model.calibration is not None:
+        scores, drift = model.scores, DriftMonitor()
     return LoadedModel(
         checkpoint=checkpoint,
         files=replicas.files,

@@ -5,6 +5,7 @@ from math import prod
 from typing import Protocol, runtime_checkable
 
 from models.autoencoding.autoencoder import Autoencoder
+from models.autoencoding.calibration import Calibration
 from models.autoencoding.pictures import PictureAutoencoder
 from models.checkpoint import Checkpoint
 from models.family import Model
@@ -35,6 +36,7 @@ class ModelSizes:
             those that do not generate texts.
         max_rows: most sequences that are generated at the same time.
         sample_bytes: memory in bytes that a forward pass takes for each sample of a sound in time; 0 for other items.
+        max_pass_samples: maximum number of these samples that a pass takes.
     """
 
     item: int
@@ -50,6 +52,7 @@ class ModelSizes:
     cache_bytes: int = 0
     max_rows: int = 1
     sample_bytes: int = 0
+    max_pass_samples: int = 0
 
     def latent_of(self, n_numbers: int) -> int:
         """Return the numbers of the latent of an item with so many numbers."""
@@ -66,9 +69,17 @@ class SoundNetwork(Protocol):
 
     Attributes:
         sample_bytes: about how much memory a forward pass takes for each sample in time, in bytes.
+        max_pass_samples: maximum number of samples in time that a forward pass takes.
+        latent_width: numbers of the latent of a whole sound.
+        scores: names of the anomaly scores.
+        calibration: measurements of normal sounds; None for models without them, which find no anomalies.
     """
 
     sample_bytes: int
+    max_pass_samples: int
+    latent_width: int
+    scores: tuple[str, ...]
+    calibration: Calibration | None
 
 
 def sizes_of(checkpoint: Checkpoint, model: Model, max_rows: int) -> ModelSizes:
@@ -88,7 +99,14 @@ def sizes_of(checkpoint: Checkpoint, model: Model, max_rows: int) -> ModelSizes:
         step = prod(shape[1:]) if checkpoint.modality == "series" else prod(shape)
         return ModelSizes(item=prod(shape), step=step, latent=prod(model.latent_shape), labels=n_labels)
     if isinstance(model, SoundNetwork):
-        return ModelSizes(item=prod(shape), step=prod(shape[1:]), sample_bytes=model.sample_bytes)
+        return ModelSizes(
+            item=prod(shape),
+            step=prod(shape[1:]),
+            latent=model.latent_width,
+            labels=n_labels,
+            sample_bytes=model.sample_bytes,
+            max_pass_samples=model.max_pass_samples,
+        )
     config = vars(checkpoint.config)
     n_layers = sum(number for name, number in config.items() if name.startswith("n_") and name.endswith("_layers"))
     n_heads = max((number for name, number in config.items() if name.endswith("_heads")), default=1)

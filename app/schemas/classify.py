@@ -6,13 +6,15 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.schemas.shared.choices import Activation
-from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, TextParameters
+from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody, Parameters, TextParameters
 from app.schemas.shared.examples import SEVEN_PNG
 from app.schemas.shared.items import count_tokens, decode_items, tokenize_inputs
 from app.schemas.shared.memory import of_labels
+from app.schemas.shared.sounds import decode_sounds, of_passes
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
-from models.tasks import CLASSIFY, CLASSIFY_TEXT, Request
+from models.tasks import CLASSIFY, CLASSIFY_SOUND, CLASSIFY_TEXT, Request
+from models.tasks.audio import ClassifySoundRequest
 from models.tasks.classification import ClassifyRequest, ClassifyResult
 from models.tasks.text import ClassifyTextRequest
 
@@ -87,6 +89,41 @@ SCHEMA = TaskSchema(
 )
 
 
+class ClassifySoundParameters(Parameters):
+    """Parameters of `/classify` for sounds."""
+
+    top_k: int | None = Field(None, ge=1, description="Number of labels to return; all if omitted.")
+    function_to_apply: Activation = Field(
+        "softmax", description="Function that turns the model's logits into scores; `none` returns the logits."
+    )
+
+
+class ClassifySoundBody(ItemsBody):
+    """Request body of `/classify` for sounds."""
+
+    parameters: ClassifySoundParameters = Field(ClassifySoundParameters(), description="Parameters of the task.")
+
+
+def _sound_requests(body: ClassifySoundBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    parameters = body.parameters
+    return [
+        ClassifySoundRequest(sound=sound, top_k=parameters.top_k, function_to_apply=parameters.function_to_apply)
+        for sound in decode_sounds(body, codecs, limits)
+    ]
+
+
+SOUND_SCHEMA = TaskSchema(
+    task=CLASSIFY_SOUND,
+    body=ClassifySoundBody,
+    answer=ClassifyAnswer,
+    requests=_sound_requests,
+    outputs=_outputs,
+    estimate=lambda requests, body, sizes: of_labels(requests, body, sizes) + of_passes(requests, body, sizes),
+    n_numbers=_n_numbers,
+    takes_sounds=True,
+)
+
+
 class ClassifyTextParameters(TextParameters):
     """Parameters of `/classify` for texts."""
 
@@ -126,9 +163,9 @@ TEXT_SCHEMA = TaskSchema(
 ENDPOINT = TaskEndpoint(
     name="classify",
     summary="Classify items and texts",
-    description="Assigns the labels that the model was trained on. An item is an image, or a text or pair of texts. "
-    "Returns the labels of each item with their scores, best first.",
-    schemas=(SCHEMA, TEXT_SCHEMA),
+    description="Assigns the labels that the model was trained on. An item is an image, a sound, or a text or pair of "
+    "texts. Returns the labels of each item with their scores, best first.",
+    schemas=(SCHEMA, SOUND_SCHEMA, TEXT_SCHEMA),
     examples=(
         {"model": "denoising-ae-mnist", "inputs": [SEVEN_PNG]},
         {"model": "bert-sst2-en", "inputs": ["a wonderful film"]},

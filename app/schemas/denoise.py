@@ -20,15 +20,26 @@ from app.schemas.shared.envelope import (
 from app.schemas.shared.examples import AS_PNG, SEVEN_PNG
 from app.schemas.shared.items import decode_items, decode_sentences, render_item, render_sentence, stack_items
 from app.schemas.shared.memory import of_items, of_sentences
+from app.schemas.shared.sounds import (
+    Sound,
+    SoundInputParameters,
+    decode_sounds,
+    of_two_sounds,
+    render_sound,
+    stack_sounds,
+)
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
 from models.errors import InvalidItems, Problem
-from models.tasks import DENOISE, DENOISE_SENTENCE, Request
+from models.tasks import DENOISE, DENOISE_SENTENCE, DENOISE_SOUND, Request
+from models.tasks.audio import DenoiseSoundRequest, DenoiseSoundResult
 from models.tasks.autoencoding import DenoiseRequest, DenoiseResult, Noise
 from models.tasks.sentences import DenoiseSentenceRequest, DenoiseSentenceResult, SentenceNoise
 
 MAX_MOVED = 100
 """Maximum of `moved`."""
+MAX_SNR_DB = 100
+"""Maximum of `snr_db`, whose negative is the minimum."""
 
 
 class NoiseParameters(Strict):
@@ -116,6 +127,86 @@ SCHEMA = TaskSchema(
 )
 
 
+class DenoiseSoundParameters(SoundInputParameters, ItemOutputParameters):
+    """Parameters of `/denoise` for sounds."""
+
+    snr_db: float | None = Field(
+        None,
+        ge=-MAX_SNR_DB,
+        le=MAX_SNR_DB,
+        description="Ratio of the sound to white noise that is added to it first, in dB; none is added if omitted.",
+    )
+    seed: Seed | None = Field(
+        None,
+        description="Seed of the noise; 0 if omitted, and refused without `snr_db`. Each sound has noise of its own, "
+        "by its place in `inputs`.",
+    )
+
+
+class DenoiseSoundOutput(BaseModel):
+    """One sound without noise. The other fields are there only if the request asks for noise to be added."""
+
+    denoised: Sound = Field(description="The sound without noise: its samples, or a `data:` URL.")
+    noisy: Sound | None = Field(None, description="The sound with the added noise.")
+    snr_before: float | None = Field(None, description="Ratio of the sound to the added noise, in dB.")
+    snr_after: float | None = Field(
+        None, description="Ratio of the sound to the difference of the denoised sound from it, in dB."
+    )
+
+
+class DenoiseSoundBody(ItemsBody):
+    """Request body of `/denoise` for sounds."""
+
+    parameters: DenoiseSoundParameters = Field(DenoiseSoundParameters(), description="Parameters of the task.")
+
+
+class DenoiseSoundAnswer(Answer):
+    """Answer of `/denoise` for sounds."""
+
+    outputs: list[DenoiseSoundOutput] = Field(description="The denoised sounds, in the order of the inputs.")
+
+
+def _sound_requests(body: DenoiseSoundBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    parameters = body.parameters
+    if parameters.snr_db is None and parameters.seed is not None:
+        raise InvalidItems(Problem("nothing is drawn without snr_db", parameter="seed"))
+    return [
+        DenoiseSoundRequest(
+            sound=sound, bandwidth=parameters.bandwidth, snr_db=parameters.snr_db, seed=parameters.seed or 0, index=i
+        )
+        for i, sound in enumerate(decode_sounds(body, codecs, limits))
+    ]
+
+
+def _sound_outputs(
+    results: Sequence[DenoiseSoundResult], requests: Sequence[Any], body: DenoiseSoundBody, codecs: ModelCodecs
+) -> list[dict[str, Any]]:
+    outputs = []
+    for result in results:
+        output = {"denoised": render_sound(result.sound, body.parameters, codecs)}
+        if result.noisy is not None:
+            output |= {
+                "noisy": render_sound(result.noisy, body.parameters, codecs),
+                "snr_before": result.snr_before,
+                "snr_after": result.snr_after,
+            }
+        outputs.append(output)
+    return outputs
+
+
+SOUND_SCHEMA = TaskSchema(
+    task=DENOISE_SOUND,
+    body=DenoiseSoundBody,
+    answer=DenoiseSoundAnswer,
+    requests=_sound_requests,
+    outputs=_sound_outputs,
+    estimate=of_two_sounds,
+    array=stack_sounds,
+    takes_sounds=True,
+    answers_sounds=True,
+)
+
+
 class SentenceNoiseParameters(Strict):
     """Noise to add to the words of a sentence, to see how well it is removed."""
 
@@ -198,10 +289,10 @@ ENDPOINT = TaskEndpoint(
     name="denoise",
     summary="Remove noise from items",
     description="Removes noise from items; for a trial, it can add noise to clean ones first. An item is an image, a "
-    "series, a vector, or a sentence whose words are in disorder or missing. Returns each item without noise and, if "
-    "noise was added, the noisy item and both qualities.",
-    schemas=(SCHEMA, SENTENCE_SCHEMA),
-    joint_parameters=("noise", "word_noise"),
+    "series, a vector, a sound, or a sentence whose words are in disorder or missing. Returns each item without noise "
+    "and, if noise was added, the noisy item and both qualities.",
+    schemas=(SCHEMA, SOUND_SCHEMA, SENTENCE_SCHEMA),
+    joint_parameters=("noise", "word_noise", "snr_db"),
     examples=(
         {
             "model": "denoising-ae-mnist",

@@ -7,52 +7,26 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from app.registry.model_sizes import ModelSizes
+from app.schemas.shared.anomalies import ThresholdParameters, check_threshold, threshold_arguments
 from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody
 from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items
 from app.schemas.shared.memory import NUMBER_BYTES, RECORD_BYTES, REQUEST_BYTES
+from app.schemas.shared.sound_anomalies import SOUND_SCHEMA
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.autoencoding.drift import WINDOW, DriftMonitor
 from models.codecs import SentenceCodec, TableCodec, TableSeriesCodec
 from models.codecs.arrays import ArrayCodec, Floats, Limits, runs_of
 from models.codecs.table import SeriesRows
-from models.errors import InvalidItems, Problem
 from models.tasks import DETECT_ANOMALIES, Request
 from models.tasks.autoencoding import DetectAnomaliesRequest, DetectAnomaliesResult, StepScores
 
-MAX_TOP = 100
-"""Maximum of `n_top`."""
-THRESHOLDS = ("threshold", "percentile", "false_alarm_rate")
-"""Names of the parameters that set the threshold, of which a request may have one."""
 ROW_PARTS = ("score", "threshold", "is_anomaly", "percentile", "p_value")
 """Names of the parts of an output that an answer in CSV has, before the contributions."""
 
 
-class DetectAnomaliesParameters(ItemInputParameters):
+class DetectAnomaliesParameters(ItemInputParameters, ThresholdParameters):
     """Parameters of `/detect-anomalies`."""
-
-    score: str | None = Field(
-        None,
-        description="Name of the score, one of the model's `scores`, such as `mse` (mean squared error of the "
-        "reconstruction) or `outlier` (classifier of outliers); the first of them if omitted.",
-    )
-    threshold: float | None = Field(
-        None, ge=0, description="Score above which an item is an anomaly; the checkpoint's own if omitted."
-    )
-    percentile: float | None = Field(
-        None,
-        ge=0,
-        le=100,
-        description="Percentile of the scores of held-out normal items to use as the threshold; excludes `threshold`.",
-    )
-    false_alarm_rate: float | None = Field(
-        None,
-        gt=0,
-        le=0.5,
-        description="Share of normal items that may be called anomalies, from which the threshold follows; refused if "
-        "there are too few held-out items to promise it. Excludes `threshold` and `percentile`.",
-    )
-    n_top: int = Field(5, ge=0, le=MAX_TOP, description="Number of the largest contributions to return in `top`.")
 
 
 class ElementContribution(BaseModel):
@@ -128,17 +102,11 @@ class DetectAnomaliesAnswer(Answer):
 
 def _requests(body: DetectAnomaliesBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
     parameters = body.parameters
-    given = [name for name in THRESHOLDS if getattr(parameters, name) is not None]
-    if len(given) > 1:
-        raise InvalidItems(Problem(f"{' and '.join(given)} exclude each other", parameter=given[1]))
+    check_threshold(parameters)
     return [
         DetectAnomaliesRequest(
             item=item,
-            score=parameters.score,
-            threshold=parameters.threshold,
-            percentile=parameters.percentile,
-            false_alarm_rate=parameters.false_alarm_rate,
-            n_top=parameters.n_top,
+            **threshold_arguments(parameters),
         )
         for item in decode_items(body, codecs, limits, any_length=True)
     ]
@@ -290,9 +258,9 @@ ENDPOINT = TaskEndpoint(
     name="detect_anomalies",
     summary="Score items against normal data and flag anomalies",
     description="Scores how unlike the normal items of the model's training data an item is. An item is an image, a "
-    "series, a row of a table, a vector or a sentence. A series with columns is scored row by row. "
-    "Returns the score of each item, whether it is an anomaly, and which "
-    "elements, columns or tokens contribute most.",
-    schemas=(SCHEMA,),
+    "series, a row of a table, a vector, a sentence or a sound. A series with columns is scored row by row. "
+    "Returns the score of each item, whether it is an anomaly, and which elements, columns, tokens or times "
+    "contribute most.",
+    schemas=(SCHEMA, SOUND_SCHEMA),
     examples=({"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG]},),
 )

@@ -7,13 +7,15 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from app.schemas.shared.choices import ProjectionMethod
-from app.schemas.shared.envelope import Answer, EmbeddingParameters, ItemInputParameters, ItemsBody
+from app.schemas.shared.envelope import Answer, EmbeddingParameters, ItemInputParameters, ItemsBody, Parameters
 from app.schemas.shared.examples import EXAMPLE_MODEL, ONE_PNG, SEVEN_PNG, ZERO_PNG
 from app.schemas.shared.items import count_tokens, decode_items, tokenize_prompted_inputs
-from app.schemas.shared.memory import of_numbers
+from app.schemas.shared.memory import REQUEST_BYTES, of_numbers
+from app.schemas.shared.sounds import decode_sounds, of_passes
 from app.schemas.shared.task_schema import ModelCodecs, TaskEndpoint, TaskSchema
 from models.codecs.arrays import Limits
-from models.tasks import PROJECT, PROJECT_TEXTS, Request
+from models.tasks import PROJECT, PROJECT_SOUNDS, PROJECT_TEXTS, Request
+from models.tasks.audio import ProjectSoundsRequest
 from models.tasks.autoencoding import ProjectRequest, ProjectResult
 from models.tasks.text import ProjectTextsRequest
 
@@ -85,6 +87,43 @@ SCHEMA = TaskSchema(
 )
 
 
+class ProjectSoundsParameters(Parameters):
+    """Parameters of `/project` for sounds."""
+
+    method: ProjectionMethod = Field(
+        "pca",
+        description="Whether to use the first two principal components of the request's latents (`pca`), which are the "
+        "means and the deviations of frames over time, or the latents as they are (`latent`), which must then be "
+        "two-dimensional.",
+    )
+
+
+class ProjectSoundsBody(ItemsBody):
+    """Request body of `/project` for sounds."""
+
+    parameters: ProjectSoundsParameters = Field(ProjectSoundsParameters(), description="Parameters of the task.")
+
+
+def _sound_requests(body: ProjectSoundsBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
+    sounds = decode_sounds(body, codecs, limits)
+    return [ProjectSoundsRequest(sounds=tuple(sounds), method=body.parameters.method)]
+
+
+SOUND_SCHEMA = TaskSchema(
+    task=PROJECT_SOUNDS,
+    body=ProjectSoundsBody,
+    answer=ProjectAnswer,
+    requests=_sound_requests,
+    outputs=_outputs,
+    estimate=lambda requests, body, sizes: (
+        of_passes(requests, body, sizes) + REQUEST_BYTES * sum(len(request.sounds) for request in requests)
+    ),
+    array=SCHEMA.array,
+    summary=_summary,
+    takes_sounds=True,
+)
+
+
 class ProjectTextsParameters(EmbeddingParameters):
     """Parameters of `/project` for texts."""
 
@@ -124,8 +163,8 @@ ENDPOINT = TaskEndpoint(
     name="project",
     summary="Project items into two dimensions",
     description="Places the items of one request in a plane, close to those that the model finds similar. An item is "
-    "an image, a series, a row of a table or a vector; or a text. Returns a point for each item.",
-    schemas=(SCHEMA, TEXT_SCHEMA),
+    "an image, a series, a row of a table, a vector or a sound; or a text. Returns a point for each item.",
+    schemas=(SCHEMA, SOUND_SCHEMA, TEXT_SCHEMA),
     is_joint=True,
     examples=(
         {"model": EXAMPLE_MODEL, "inputs": [SEVEN_PNG, ONE_PNG, ZERO_PNG]},

@@ -163,8 +163,8 @@ class AsyncTasks:
     ) -> Answer[ClassifyOutput]:
         """Classify items and texts.
 
-        Assigns the labels that the model was trained on. An item is an image, or a text or pair of texts. Returns the
-        labels of each item with their scores, best first.
+        Assigns the labels that the model was trained on. An item is an image, a sound, or a text or pair of texts.
+        Returns the labels of each item with their scores, best first.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -389,13 +389,15 @@ class AsyncTasks:
         centre: bool | None = None,
         noise: NoiseParameters | None = None,
         seed: int | None = None,
+        bandwidth: float | None = None,
+        snr_db: float | None = None,
         word_noise: SentenceNoiseParameters | None = None,
     ) -> Answer[DenoiseOutput]:
         """Remove noise from items.
 
         Removes noise from items; for a trial, it can add noise to clean ones first. An item is an image, a series, a
-        vector, or a sentence whose words are in disorder or missing. Returns each item without noise and, if noise was
-        added, the noisy item and both qualities.
+        vector, a sound, or a sentence whose words are in disorder or missing. Returns each item without noise and, if
+        noise was added, the noisy item and both qualities.
 
         Args:
             inputs: an item, or several in a list or an array.
@@ -414,6 +416,9 @@ class AsyncTasks:
             noise: Noise to add to the items first; none if omitted.
             seed: Seed of the noise; 0 if omitted, and refused without `noise`. Each item has noise of its own, by its
                 place in `inputs`.
+            bandwidth: Bandwidth in kbit/s that a sound is encoded at, one of those that `GET /models/{id}` shows; the
+                model's least if omitted.
+            snr_db: Ratio of the sound to white noise that is added to it first, in dB; none is added if omitted.
             word_noise: Noise to add to the words of the sentences first; none if omitted.
         """
         parameters: dict[str, Any] = {
@@ -423,6 +428,8 @@ class AsyncTasks:
             "centre": centre,
             "noise": noise,
             "seed": seed,
+            "bandwidth": bandwidth,
+            "snr_db": snr_db,
             "word_noise": word_noise,
         }
         call = task_call(
@@ -441,25 +448,32 @@ class AsyncTasks:
         *,
         model: str | None = None,
         timeout: float | None = None,
-        fit: Literal["contain", "cover", "stretch"] | None = None,
-        invert: bool | None = None,
-        centre: bool | None = None,
         score: str | None = None,
         threshold: float | None = None,
         percentile: float | None = None,
         false_alarm_rate: float | None = None,
         n_top: int | None = None,
+        fit: Literal["contain", "cover", "stretch"] | None = None,
+        invert: bool | None = None,
+        centre: bool | None = None,
     ) -> Answer[DetectAnomaliesOutput]:
         """Score items against normal data and flag anomalies.
 
         Scores how unlike the normal items of the model's training data an item is. An item is an image, a series, a row
-        of a table, a vector or a sentence. A series with columns is scored row by row. Returns the score of each item,
-        whether it is an anomaly, and which elements, columns or tokens contribute most.
+        of a table, a vector, a sentence or a sound. A series with columns is scored row by row. Returns the score of
+        each item, whether it is an anomaly, and which elements, columns, tokens or times contribute most.
 
         Args:
             inputs: an item, or several in a list or an array.
             model: id of the model; the server's default for the task and the inputs if None.
             timeout: time in seconds for the answer; the client's if None.
+            score: Name of the score, one of the model's `scores`, such as `mse` (mean squared error of the
+                reconstruction) or `outlier` (classifier of outliers); the first of them if omitted.
+            threshold: Score above which an item is an anomaly; the checkpoint's own if omitted.
+            percentile: Percentile of the scores of held-out normal items to use as the threshold; excludes `threshold`.
+            false_alarm_rate: Share of normal items that may be called anomalies, from which the threshold follows;
+                refused if there are too few held-out items to promise it. Excludes `threshold` and `percentile`.
+            n_top: Number of the largest contributions to return in `top`. The default is 5.
             fit: How an encoded image of another size is brought to the model's size: scaled to fit inside with bars in
                 the colour of the model's paper (`contain`, which is done if omitted), scaled to fill and cropped
                 (`cover`), or stretched (`stretch`). Refused if the inputs are numbers.
@@ -468,23 +482,16 @@ class AsyncTasks:
             centre: Whether to scale the ink of encoded images to the size that the model knows and to centre it by its
                 mass, as in MNIST; only for models with an `ink_box`, and not with `fit`. Refused if an input is
                 numbers. The default is false.
-            score: Name of the score, one of the model's `scores`, such as `mse` (mean squared error of the
-                reconstruction) or `outlier` (classifier of outliers); the first of them if omitted.
-            threshold: Score above which an item is an anomaly; the checkpoint's own if omitted.
-            percentile: Percentile of the scores of held-out normal items to use as the threshold; excludes `threshold`.
-            false_alarm_rate: Share of normal items that may be called anomalies, from which the threshold follows;
-                refused if there are too few held-out items to promise it. Excludes `threshold` and `percentile`.
-            n_top: Number of the largest contributions to return in `top`. The default is 5.
         """
         parameters: dict[str, Any] = {
-            "fit": fit,
-            "invert": invert,
-            "centre": centre,
             "score": score,
             "threshold": threshold,
             "percentile": percentile,
             "false_alarm_rate": false_alarm_rate,
             "n_top": n_top,
+            "fit": fit,
+            "invert": invert,
+            "centre": centre,
         }
         call = task_call(
             "detect_anomalies",
@@ -999,7 +1006,7 @@ class AsyncTasks:
         """Project items into two dimensions.
 
         Places the items of one request in a plane, close to those that the model finds similar. An item is an image, a
-        series, a row of a table or a vector; or a text. Returns a point for each item.
+        series, a row of a table, a vector or a sound; or a text. Returns a point for each item.
 
         Args:
             inputs: an item, or several in a list or an array.

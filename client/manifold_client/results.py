@@ -156,14 +156,17 @@ class DecompressOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiseOutput:
-    """One item without noise. The other fields are there only if the request asks for noise to be added. One sentence
-    that was put right. The other fields are there only if the request asks for noise to be added.
+    """One item without noise. The other fields are there only if the request asks for noise to be added. One sound
+    without noise. The other fields are there only if the request asks for noise to be added. One sentence that was put
+    right. The other fields are there only if the request asks for noise to be added.
 
     Attributes:
         denoised: The item without noise.
         noisy: The item with the added noise.
         psnr_before: Peak signal-to-noise ratio of the noisy item, in dB.
         psnr_after: Peak signal-to-noise ratio of the denoised item, in dB.
+        snr_before: Ratio of the sound to the added noise, in dB.
+        snr_after: Ratio of the sound to the difference of the denoised sound from it, in dB.
         edits_before: Least number of tokens to insert, delete or replace in the noisy sentence to get the input.
         edits_after: The same number for the sentence that was put right.
     """
@@ -172,6 +175,8 @@ class DenoiseOutput:
     noisy: Numbers | str | dict[str, Any] | None = None
     psnr_before: float | None = None
     psnr_after: float | None = None
+    snr_before: float | None = None
+    snr_after: float | None = None
     edits_before: int | None = None
     edits_after: int | None = None
 
@@ -229,10 +234,26 @@ class Stretch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FrameContribution:
+    """How much one frame of a sound contributes to its score.
+
+    Attributes:
+        start_s: Beginning of the frame in the sound, in seconds.
+        end_s: End of the frame, in seconds; that of the sound at the latest.
+        contribution: The part of the score that the frame causes.
+    """
+
+    start_s: float
+    end_s: float
+    contribution: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectAnomaliesOutput:
     """The score of one item, and what it is made of.
 
-    A series with columns is scored row by row; it has the largest score, and the least p-value, of its rows.
+    A series with columns is scored row by row; it has the largest score, and the least p-value, of its rows. The score
+    of one sound, and which of its frames it is made of.
 
     Attributes:
         score: Score of the item; the higher, the less normal.
@@ -247,6 +268,7 @@ class DetectAnomaliesOutput:
         key: What tells the series from others, as the client wrote it, if there is a key.
         rows: The scores of the rows; only for series with columns.
         anomalies: The rows whose scores exceed the threshold; only for series with columns.
+        frame_s: Length of a frame in seconds.
     """
 
     score: float
@@ -259,6 +281,7 @@ class DetectAnomaliesOutput:
     key: Any = None
     rows: RowScores | None = None
     anomalies: list[Stretch] | None = None
+    frame_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

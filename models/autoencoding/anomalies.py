@@ -1,6 +1,7 @@
 """The task `detect_anomalies`."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -32,7 +33,9 @@ def detect_anomalies(model: Autoencoder, requests: Sequence[DetectAnomaliesReque
         indices = [i for i, name in enumerate(names) if name == score]
         chosen = [requests[i] for i in indices]
         contributions = contributions_of(model, [request.item for request in chosen], score)
-        compared = _compare(chosen, score, contributions, model.calibration, by_step=model.windows is not None)
+        compared = compare_with_normal(
+            chosen, score, contributions, model.calibration, by_step=model.windows is not None
+        )
         results |= dict(zip(indices, compared, strict=True))
     return [results[i] for i in range(len(requests))]
 
@@ -101,15 +104,39 @@ def scores_from(contributions: Tensor, *, by_step: bool) -> Tensor:
     return sums.flatten(1).sum(1) if by_step else sums.sum()[None]
 
 
-def _compare(
-    requests: Sequence[DetectAnomaliesRequest],
+class ThresholdRequest(Protocol):
+    """What a request says about the threshold of anomalies; see `DetectAnomaliesRequest`."""
+
+    @property
+    def threshold(self) -> float | None:
+        """The threshold itself."""
+
+    @property
+    def percentile(self) -> float | None:
+        """The percentile of the normal items' scores that is the threshold."""
+
+    @property
+    def false_alarm_rate(self) -> float | None:
+        """The probability with which normal items exceed the threshold."""
+
+    @property
+    def n_top(self) -> int:
+        """The number of contributions to name."""
+
+
+def compare_with_normal(
+    requests: Sequence[ThresholdRequest],
     score_name: str,
     contributions: Sequence[Tensor],
     calibration: Calibration,
     *,
     by_step: bool,
 ) -> list[DetectAnomaliesResult]:
-    """Compare the sums of the contributions, which have the shapes of the items, with the scores of normal items."""
+    """Compare the sums of the contributions to the scores of items with the scores of normal items.
+
+    Raises:
+        InvalidItems: there are too few held-out scores to promise a rate of false alarms.
+    """
     scores = [scores_from(each, by_step=by_step) for each in contributions]
     p_values = torch.split(calibration.p_values(score_name, torch.cat(scores)), [len(each) for each in scores])
     greatest = torch.stack([each.max() for each in scores]) if by_step else torch.cat(scores)
@@ -140,7 +167,7 @@ def _greatest(contributions: Tensor, n: int) -> tuple[Contribution, ...]:
     return tuple(Contribution(index, value) for index, value in zip(indices, values[places].tolist(), strict=True))
 
 
-def _threshold(request: DetectAnomaliesRequest, score: str, calibration: Calibration) -> float:
+def _threshold(request: ThresholdRequest, score: str, calibration: Calibration) -> float:
     if request.threshold is not None:
         return request.threshold
     if request.false_alarm_rate is None:

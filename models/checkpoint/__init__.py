@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from models.checkpoint.audio import is_of_sounds, read_audio
-from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_model
+from models.checkpoint.common import CALIBRATION_FILE, CONFIG_FILE, WEIGHTS_FILE, Checkpoint, load_model
 from models.checkpoint.diffusers import TYPE_KEY, read_diffusers
 from models.checkpoint.hugging_face import read_published
-from models.checkpoint.native import CALIBRATION_FILE, FORMAT, read_native, write_checkpoint, write_metrics
+from models.checkpoint.native import FORMAT, read_native, write_checkpoint, write_metrics
 from models.checkpoint.sentence_modules import MODULES_FILE, transformer_path
 from models.errors import CatalogueError, CheckpointError, ConfigError
 from models.json_files import read_json

@@ -1,6 +1,7 @@
 """Folders in the format of Hugging Face whose models take sounds: `config.json` and `model.safetensors`.
 
-`config.json` alone says what the sounds are like; `preprocessor_config.json`, which repeats some of it, is not read.
+With `calibration.safetensors`, which has the anomaly scores of normal sounds, a model finds anomalies. `config.json`
+alone says what the sounds are like; `preprocessor_config.json`, which repeats some of it, is not read.
 """
 
 import hashlib
@@ -10,18 +11,30 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast, get_type_hints
 
+import torch
 from typing_extensions import override
 
+from models.autoencoding.calibration import Calibration
 from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.catalogue import families
 from models.checkpoint.card import CARD_FILE, read_declarations, read_digests
-from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_without_weights
+from models.checkpoint.common import (
+    CALIBRATION_FILE,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Checkpoint,
+    build_without_weights,
+    check_digest,
+)
 from models.checkpoint.hugging_face import build_published, read_config
+from models.checkpoint.safetensors_files import parse_tensors
 from models.codecs.audio import AudioCodec
 from models.errors import CheckpointError, ConfigError
 from models.family import FamilySpec, Model
 from models.json_files import read_json
 from models.published import PublishedFormat, Values
+from models.regular_files import copied
+from models.tasks import DETECT_SOUND_ANOMALIES, Task
 
 MODALITY = "audio"
 
@@ -39,15 +52,23 @@ class SoundConfig(Protocol):
     n_channels: int
     bandwidths: tuple[float, ...]
 
+    @property
+    def hop(self) -> int:
+        """The number of samples of a frame."""
+
 
 class SoundModel(Protocol):
     """A model whose streams no other model reads.
 
     Attributes:
         digest: bytes that distinguish the checkpoint from all others.
+        scores: names of the anomaly scores.
+        calibration: measurements of normal sounds; None if the checkpoint has none.
     """
 
     digest: bytes
+    scores: tuple[str, ...]
+    calibration: Calibration | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,17 +79,25 @@ class AudioCheckpoint(Checkpoint):
         published: the family's published format.
         values: the content of `config.json`.
         digests: the known SHA-256 digests of files by name.
+        is_calibrated: whether the folder has a calibration.
     """
 
     published: PublishedFormat[Any]
     values: Values
     digests: Mapping[str, str] = field(default_factory=dict)
+    is_calibrated: bool = False
+
+    @cached_property
+    @override
+    def tasks(self) -> tuple[Task, ...]:
+        served = tuple(self.spec.tasks(self.config))
+        return tuple(task for task in served if self.is_calibrated or task is not DETECT_SOUND_ANOMALIES)
 
     @cached_property
     @override
     def codec(self) -> AudioCodec:
         config = cast("SoundConfig", self.config)
-        return AudioCodec(config.n_channels, config.sampling_rate, config.bandwidths)
+        return AudioCodec(config.n_channels, config.sampling_rate, config.bandwidths, config.hop)
 
     @override
     def load(self, *, device: str) -> Model:
@@ -82,8 +111,31 @@ class AudioCheckpoint(Checkpoint):
             device=device,
         )
         self.unused[:] = unused
-        cast("SoundModel", model).digest = _digest(model)
+        of_sounds = cast("SoundModel", model)
+        of_sounds.digest = _digest(model)
+        if self.is_calibrated:
+            of_sounds.calibration = self._read_calibration(of_sounds.scores)
         return model
+
+    def _read_calibration(self, scores: tuple[str, ...]) -> Calibration:
+        """Return the calibration in the folder, which must have normal sounds' scores of these names.
+
+        Raises:
+            CheckpointError: the file is missing or damaged, has another digest, or lacks one of the scores.
+        """
+        place = f"{self.name}/{CALIBRATION_FILE}"
+        with copied(self.folder / CALIBRATION_FILE, place) as copy:
+            if CALIBRATION_FILE in self.digests:
+                check_digest(place, copy.data, self.digests[CALIBRATION_FILE], CARD_FILE)
+            tensors = {name: tensor.clone() for name, tensor in parse_tensors(copy, place).items()}
+        try:
+            calibration = Calibration.from_tensors(tensors)
+        except CheckpointError as error:
+            raise CheckpointError(f"{place}: {error}") from None
+        found = {name: calibration.scores.get(name, torch.empty(0)) for name in scores}
+        if missing := [name for name, values in found.items() if values.dim() != 1 or not len(values)]:
+            raise CheckpointError(f"{place} has no list of the scores {', '.join(missing)}")
+        return calibration
 
 
 def is_of_sounds(content: Values) -> bool:
@@ -102,7 +154,7 @@ def read_audio(folder: Path, name: str, content: Values) -> AudioCheckpoint:
     values = {key: value for key, value in content.items() if value is not None}
     try:
         published.check_types(values, get_type_hints(spec.config))
-        config, _ = read_config(published, values, folder, name)
+        config, missing_heads = read_config(published, values, folder, name)
     except ConfigError as error:
         raise CheckpointError(f"{place}: {published.blame_key(error)}") from None
     except CheckpointError as error:
@@ -122,6 +174,8 @@ def read_audio(folder: Path, name: str, content: Values) -> AudioCheckpoint:
         published=published,
         values=values,
         digests=digests,
+        missing_heads=missing_heads,
+        is_calibrated=CALIBRATION_FILE in digests or (folder / CALIBRATION_FILE).exists(),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.checkpoint.common import WEIGHTS_FILE
+from models.checkpoint.common import CALIBRATION_FILE, WEIGHTS_FILE
 from models.errors import CheckpointError
 from models.json_files import shorten
 
@@ -30,7 +30,7 @@ def write_card(
     default_for: Sequence[str] = (),
     known_failings: str | None = None,
 ) -> None:
-    """Write a checkpoint's card with the digest of its weights.
+    """Write a checkpoint's card with the digests of its weights and, if it has one, of its calibration.
 
     Args:
         folder: the checkpoint's folder, which has the weights.
@@ -40,8 +40,9 @@ def write_card(
         default_for: the names of the tasks that the checkpoint should serve where a request names no model.
         known_failings: what the checkpoint is known to do badly, in one line.
     """
-    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
-    content: dict[str, Any] = {"licence": licence, "metrics": dict(metrics), "sha256": {WEIGHTS_FILE: digest}}
+    files = [folder / name for name in (WEIGHTS_FILE, CALIBRATION_FILE)]
+    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.exists()}
+    content: dict[str, Any] = {"licence": licence, "metrics": dict(metrics), "sha256": digests}
     if training is not None:
         content["training"] = dict(training)
     content |= {"default_for": list(default_for), "known_failings": known_failings}

@@ -20,6 +20,7 @@ from models.tasks import Task
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+CALIBRATION_FILE = "calibration.safetensors"
 MAX_WEIGHTS = 2**36
 """Maximum number of weights of a model."""
 

@@ -25,7 +25,14 @@ from models.autoencoding.encoding import reconstruct
 from models.autoencoding.windows import Windows
 from models.catalogue import family
 from models.checkpoint.card import check_sha256, read_declarations
-from models.checkpoint.common import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, build_model, check_digest
+from models.checkpoint.common import (
+    CALIBRATION_FILE,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Checkpoint,
+    build_model,
+    check_digest,
+)
 from models.checkpoint.safetensors_files import parse_tensors
 from models.codecs import ItemCodec, TableSeriesCodec, build_codec, read_sentence_codec
 from models.errors import CheckpointError
@@ -34,7 +41,6 @@ from models.json_files import read_json, shorten
 from models.regular_files import copied
 from models.tasks import RECONSTRUCT
 
-CALIBRATION_FILE = "calibration.safetensors"
 FORMAT = 2
 """Version of the format."""
 REQUIRED_KEYS = ("config", "codec", "sha256", "calibration_sha256", "licence", "metrics")

@@ -49,6 +49,7 @@ class AudioCodec(ArrayCodec):
         n_channels: number of channels.
         sampling_rate: samples of a second.
         bandwidths: the bandwidths that a sound can be encoded at, in kbit/s, ascending.
+        hop: samples of a frame.
     """
 
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -57,6 +58,7 @@ class AudioCodec(ArrayCodec):
     n_channels: int
     sampling_rate: int
     bandwidths: tuple[float, ...]
+    hop: int
 
     @property
     def shape(self) -> Shape:
@@ -70,8 +72,8 @@ class AudioCodec(ArrayCodec):
     def decode(self, values: object, limits: Limits) -> list[Tensor]:
         """Return one sound or several as float32 tensors `[C, T]`.
 
-        `values` are JSON numbers, or an array `[T]` or `[n, T]` (one channel), `[T, C]` or `[n, T, C]`; or a list of
-        sounds, each of which is JSON numbers or an array.
+        `values` are JSON numbers, or an array `[T]` or `[n, T]` (one channel), `[T, C]` (several) or `[n, T, C]`; or a
+        list of sounds, each of which is JSON numbers or an array.
 
         Raises:
             InvalidItems: a type, a shape, the number of sounds or their length together is wrong, or a sample is not a
@@ -159,6 +161,10 @@ class AudioCodec(ArrayCodec):
         is_single = array.ndim == 1 if self.n_channels == 1 else array.ndim == 2
         if array.ndim not in (1, 2, 3):
             raise InvalidItems(Problem(f"the shape is {list(array.shape)}; {self._expected()}"))
+        n = len(array)
+        if self.n_channels == 1 and array.ndim == 2 and array.shape[1] == 1 and n > 1:
+            detail = f"the shape is [{n}, 1], which may be one sound or {n} of one sample; send [1, {n}] or [{n}]"
+            raise InvalidItems(Problem(detail))
         return [array] if is_single or array.ndim == 1 else list(array)
 
     def _decode_sound(self, item: object) -> Tensor:

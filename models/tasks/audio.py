@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from models.tasks.autoencoding import ProjectionMethod
+from models.tasks.classification import Activation
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SoundCodes:
@@ -31,10 +34,9 @@ class SoundCodes:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SoundRequest:
-    """A request about one sound `[C, T]`, which is encoded at a bandwidth in kbit/s; the model's least if None."""
+    """A request about one sound `[C, T]`."""
 
     sound: Tensor
-    bandwidth: float | None = None
 
     @property
     def cost(self) -> int:
@@ -43,7 +45,14 @@ class SoundRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class EncodeSoundRequest(SoundRequest):
+class SoundCodingRequest(SoundRequest):
+    """A request about one sound, which is encoded at a bandwidth in kbit/s; the model's least if None."""
+
+    bandwidth: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class EncodeSoundRequest(SoundCodingRequest):
     """A request to map a sound to codes."""
 
 
@@ -75,7 +84,7 @@ class DecodeSoundResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ReconstructSoundRequest(SoundRequest):
+class ReconstructSoundRequest(SoundCodingRequest):
     """A request to encode a sound and to decode its codes."""
 
 
@@ -89,7 +98,7 @@ class ReconstructSoundResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class CompressSoundRequest(SoundRequest):
+class CompressSoundRequest(SoundCodingRequest):
     """A request to compress a sound into a stream of bytes."""
 
 
@@ -123,3 +132,70 @@ class DecompressSoundResult:
     """The sound `[C, T]` of a stream."""
 
     sound: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ClassifySoundRequest(SoundRequest):
+    """A request for the `top_k` best labels of a sound; all labels if None.
+
+    `function_to_apply` turns logits into scores.
+    """
+
+    top_k: int | None = None
+    function_to_apply: Activation = "softmax"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DenoiseSoundRequest(SoundCodingRequest):
+    """A request to encode a noisy sound and to decode its codes, of which noise has few.
+
+    To test how well this works, white noise is added first, so much that the ratio of the sound to it is `snr_db` in
+    decibels; None if the sound is noisy already. The noise depends on the `seed`, and on the place of the sound among
+    those of a caller, `index`.
+    """
+
+    snr_db: float | None = None
+    seed: int = 0
+    index: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DenoiseSoundResult:
+    """A denoised sound `[C, T]`, and a comparison with the original sound if noise was added to it.
+
+    `snr_before` and `snr_after` are the ratios, in decibels, of the original sound to the differences of `noisy` and of
+    `sound` from it.
+    """
+
+    sound: Tensor
+    noisy: Tensor | None = None
+    snr_before: float | None = None
+    snr_after: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DetectSoundAnomaliesRequest(SoundRequest):
+    """A request to compare a sound with normal sounds, by one of the model's anomaly scores or its default.
+
+    The other attributes are those of `models.tasks.autoencoding.DetectAnomaliesRequest`. In the result, contributions
+    are those of the frames of the sound, `[F]`.
+    """
+
+    score: str | None = None
+    threshold: float | None = None
+    percentile: float | None = None
+    false_alarm_rate: float | None = None
+    n_top: int = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ProjectSoundsRequest:
+    """A request to project sounds to a plane by their pooled latents; the methods are those of other items."""
+
+    sounds: tuple[Tensor, ...]
+    method: ProjectionMethod = "pca"
+
+    @property
+    def cost(self) -> int:
+        """Return the number of samples that this request adds to a batch."""
+        return sum(sound.numel() for sound in self.sounds)

@@ -16,25 +16,26 @@ from training.fit.command_options import false_alarms_option, folder_option, jso
 @click.argument("name")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--label", help="Column that is 1 or true for known anomalies, or subfolder of them; they are left out.")
-@false_alarms_option("rows, steps or pictures")
+@false_alarms_option("rows, steps, pictures or sounds")
 @folder_option("--checkpoints", "Folder in which the checkpoint's own folder is.")
 @json_option
 def calibrate(
     name: str, data: Path, label: str | None, false_alarm_rate: float, checkpoints: Path, *, as_json: bool
 ) -> None:
-    """Set the threshold of a fitted checkpoint anew, without training.
+    """Set the threshold of a checkpoint anew, without training.
 
-    NAME is a checkpoint of `manifold fit`, and DATA new normal data of the same kind, which the model must not have
-    been trained on. The scores of DATA replace those that thresholds and p-values come from.
+    NAME is a checkpoint of `manifold fit` or of sounds, and DATA new normal data of the same kind, which the model must
+    not have been trained on. The scores of DATA replace those that thresholds and p-values come from; a checkpoint of
+    sounds may have none before.
 
     \b
     Keys of the JSON output:
       score                the score that the thresholds are of
-      n_scores             number of rows, steps or pictures that were scored
+      n_scores             number of rows, steps, pictures or sounds that were scored
       false_alarm_rate     share of normal ones that may be called anomalies
       threshold_before, threshold
-                           the threshold of the checkpoint before, and now
-      flagged_before       share of the new data that the threshold before would have called anomalies
+                           the threshold of the checkpoint before, null if it had none, and now
+      flagged_before       share of the new data that the threshold before would have called anomalies, or null
     """
     from training.errors import TrainingError
 
@@ -50,8 +51,10 @@ def calibrate(
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
         return
+    before = "; there was none before"
+    if found.threshold_before is not None and found.flagged_before is not None:
+        before = f", and was {found.threshold_before:.4g}, which {found.flagged_before:.2%} of them exceed"
     click.echo(
-        f"{found.n_scores} new scores; the threshold is {found.threshold:.4g}, and was {found.threshold_before:.4g}, "
-        f"which {found.flagged_before:.2%} of them exceed\n"
+        f"{found.n_scores} new scores; the threshold is {found.threshold:.4g}{before}\n"
         f"wrote {checkpoints / name}; a running server takes it by POST /models/{name}/unload and /load"
     )

@@ -17,6 +17,8 @@ from models.codecs import AudioCodec
 from models.codecs.arrays import Limits
 from models.sounds.files import SoundFormat
 
+SAMPLE_BYTES = 16
+"""Bytes of a sample before and after the passes: of the sound, its chunks, and the sound that these are joined to."""
 Sound = TypeAliasType(
     "Sound",
     Annotated[
@@ -80,6 +82,21 @@ def of_sounds(requests: Sequence[Any], body: Any, sizes: ModelSizes) -> int:
 
     The forward pass counts as well, because it takes many times as much as the sound.
     """
+    return REQUEST_BYTES * len(requests) + of_passes(requests, body, sizes) + NUMBER_BYTES * _n_numbers(requests, sizes)
+
+
+def of_two_sounds(requests: Sequence[Any], body: Any, sizes: ModelSizes) -> int:
+    """Estimate the memory for an answer that has two numbers for each sample of each sound."""
+    return of_sounds(requests, body, sizes) + NUMBER_BYTES * _n_numbers(requests, sizes)
+
+
+def of_passes(requests: Sequence[Any], body: Any, sizes: ModelSizes) -> int:
+    """Estimate the memory of the largest forward pass for sounds, and of the sounds and what is made of them."""
     n_samples: int = sum(request.cost for request in requests)
-    per_sample = sizes.sample_bytes + NUMBER_BYTES * sizes.step
-    return REQUEST_BYTES * len(requests) + per_sample * n_samples
+    return sizes.sample_bytes * min(n_samples, sizes.max_pass_samples) + SAMPLE_BYTES * n_samples
+
+
+def _n_numbers(requests: Sequence[Any], sizes: ModelSizes) -> int:
+    """Return the number of samples of all channels that an answer with the sounds of some requests has."""
+    n_samples: int = sum(request.cost for request in requests)
+    return n_samples * sizes.step

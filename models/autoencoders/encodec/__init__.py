@@ -5,7 +5,7 @@ from typing import Any
 from models.autoencoders.encodec.checkpoint import PUBLISHED
 from models.autoencoders.encodec.config import EncodecConfig
 from models.autoencoders.encodec.model import Encodec
-from models.autoencoders.encodec.tasks import SOUND_TASKS
+from models.autoencoders.encodec.tasks import SOUND_CLASSIFICATION, SOUND_TASKS
 from models.family import FamilySpec
 
 _TINY: dict[str, Any] = {
@@ -32,7 +32,7 @@ FAMILY = FamilySpec(
     paper="Défossez, Copet, Synnaeve, Adi, High Fidelity Neural Audio Compression, 2022",
     config=EncodecConfig,
     build=Encodec,
-    tasks=lambda config: SOUND_TASKS,
+    tasks=lambda config: SOUND_TASKS | (SOUND_CLASSIFICATION if config.labels else {}),
     tiny=(
         EncodecConfig(
             **_TINY,
@@ -43,6 +43,8 @@ FAMILY = FamilySpec(
             norm="weight_norm",
             causal=True,
             conv_shortcut=True,
+            labels=("a", "b", "c"),
+            classifier_widths=(5,),
         ),
         EncodecConfig(
             **_TINY,

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from models.autoencoders.encodec.config import EncodecConfig
 from models.errors import CheckpointError
-from models.published import Link, PublishedFormat, Values, links
+from models.published import Link, PublishedFormat, Values, links, read_labels, write_labels
 
 KEYS = {
     "sampling_rate": "sampling_rate",
@@ -42,6 +42,7 @@ KEYS = {
 LISTS: Mapping[str, tuple[str, type[int] | type[float], tuple[float, ...]]] = {
     "bandwidths": ("target_bandwidths", float, (1.5, 3.0, 6.0, 12.0, 24.0)),
     "ratios": ("upsampling_ratios", int, (8, 5, 4, 2)),
+    "classifier_widths": ("classifier_widths", int, ()),
 }
 """The key of `config.json`, the type of an element, and the default, of each hyperparameter that is a list."""
 DEFAULTS: dict[str, Any] = {
@@ -67,6 +68,10 @@ DEFAULTS: dict[str, Any] = {
     "use_conv_shortcut": True,
 }
 """What transformers takes for a key that is missing."""
+CLASSIFIER = "EncodecForAudioClassification"
+"""The architecture of models with classes. Transformers has none; it reads these folders without the classifier."""
+HEAD = "sequence"
+"""The head of these models."""
 SPELLINGS = (
     ("parametrizations.weight.original0", "parametrizations.weight.original1"),
     ("weight_g", "weight_v"),
@@ -131,8 +136,12 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> EncodecConfig:
     if given.get("codebook_dim", width) != width:
         raise CheckpointError(f"codebook_dim is {given['codebook_dim']!r}; it must be hidden_size, {width}")
     hyperparameters = {name: given[key] for name, key in KEYS.items()}
+    hyperparameters["labels"] = read_labels(values) if HEAD in heads else ()
     floats = {name: float(hyperparameters[name]) for name in ("chunk_s", "overlap", "trim_right_ratio")}
-    return EncodecConfig(**{**hyperparameters, **floats, **{name: _read_list(values, name) for name in LISTS}})
+    lists = {name: _read_list(values, name) for name in LISTS}
+    if HEAD not in heads:
+        lists["classifier_widths"] = ()
+    return EncodecConfig(**{**hyperparameters, **floats, **lists})
 
 
 def _read_list(values: Values, name: str) -> tuple[Any, ...]:
@@ -149,8 +158,10 @@ def _write_config(config: EncodecConfig) -> dict[str, Any]:
     values = {key: getattr(config, name) for name, key in KEYS.items()}
     if not config.chunk_s:
         values |= {"chunk_length_s": None, "overlap": None}
-    lists = {key: list(getattr(config, name)) for name, (key, _, _) in LISTS.items()}
-    return {"model_type": "encodec", "architectures": ["EncodecModel"], **values, **lists}
+    lists = {key: list(getattr(config, name)) for name, (key, _, _) in LISTS.items() if getattr(config, name)}
+    labels = write_labels(config.labels) if config.labels else {}
+    architecture = CLASSIFIER if config.labels else "EncodecModel"
+    return {"model_type": "encodec", "architectures": [architecture], **values, **lists, **labels}
 
 
 def _links(config: EncodecConfig) -> Iterator[Link]:
@@ -158,6 +169,9 @@ def _links(config: EncodecConfig) -> Iterator[Link]:
     yield from _decoder_links(config)
     for k in range(config.n_codebooks):
         yield Link(f"quantiser.codebooks.{k}", (f"quantizer.layers.{k}.codebook.embed",))
+    if config.labels:
+        for i in range(len(config.classifier_widths) + 1):
+            yield from links(f"classifier.{2 * i}", f"classifier.{2 * i}")  # activations have the odd numbers
 
 
 def _encoder_links(config: EncodecConfig) -> Iterator[Link]:
@@ -215,13 +229,13 @@ def _lstm_links(config: EncodecConfig, ours: str, theirs: str) -> Iterator[Link]
 
 PUBLISHED = PublishedFormat(
     model_type="encodec",
-    architectures={"EncodecModel": ()},
+    architectures={"EncodecModel": (), CLASSIFIER: (HEAD,)},
     read_config=_read_config,
     write_config=_write_config,
     links=_links,
     prefix="",
     ignored=r"\.codebook\.(inited|cluster_size|embed_avg)$",
-    heads=r"(?!)",
+    heads=r"^classifier\.",
     fit=lambda config, tensors: config,
     keys=KEYS,
 )

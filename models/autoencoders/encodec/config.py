@@ -11,6 +11,10 @@ MAX_CODEBOOKS = 255
 """Maximum number of codebooks, which a byte counts in streams."""
 MAX_CODEBOOK_SIZE = 2**14
 """Maximum number of vectors of a codebook."""
+WHOLE_S = 30
+"""Longest sound in seconds that a model without chunks of its own encodes as a whole; a longer one has such chunks."""
+WHOLE_OVERLAP_S = 1
+"""Seconds of such a chunk that the next one repeats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +26,8 @@ class EncodecConfig(FamilyConfig):
         n_channels: channels of a sound, 1 or 2.
         bandwidths: the bandwidths that a sound can be encoded at, in kbit/s, ascending.
         normalize: whether each chunk is brought to the same volume before it is encoded.
-        chunk_s: length in seconds of the chunks that a sound is split into; 0 if it is encoded as a whole.
+        chunk_s: length in seconds of the chunks that a sound is split into; 0 if it is encoded as a whole, unless it is
+            longer than `WHOLE_S`.
         overlap: share of a chunk that the next one repeats.
         latent_width: width of a frame between the networks, and of the vectors of the codebooks.
         n_filters: channels after the first convolution; each resampling doubles them.
@@ -41,6 +46,8 @@ class EncodecConfig(FamilyConfig):
         trim_right_ratio: share of the surplus of a transposed convolution that is cut at the right; 1 unless `causal`.
         codebook_size: vectors of a codebook, a power of 2.
         conv_shortcut: whether the shortcut of a residual block is a convolution.
+        labels: names of the classes. If there are any, the model has a classifier of pooled frames too.
+        classifier_widths: widths of the hidden layers of the classifier.
 
     Raises:
         ConfigError: a value is out of range.
@@ -68,6 +75,8 @@ class EncodecConfig(FamilyConfig):
     trim_right_ratio: float
     codebook_size: int
     conv_shortcut: bool
+    labels: tuple[str, ...] = ()
+    classifier_widths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (
@@ -88,12 +97,15 @@ class EncodecConfig(FamilyConfig):
         self.require(is_power and 2 <= self.codebook_size <= MAX_CODEBOOK_SIZE, "codebook_size", limit)
         self.require(0 <= self.trim_right_ratio <= 1, "trim_right_ratio", "0 to 1")
         self.require(self.causal or self.trim_right_ratio == 1, "trim_right_ratio", "1 unless convolutions are causal")
+        self.require(len(self.labels) != 1, "labels", "none, or two or more")
+        self.require(all(width > 0 for width in self.classifier_widths), "classifier_widths", "positive, each of them")
+        self.require(bool(self.labels) or not self.classifier_widths, "classifier_widths", "empty without classes")
         self._check_chunks()
         self._check_bandwidths()
 
     def _check_chunks(self) -> None:
         self.require(0 <= self.chunk_s <= 3600, "chunk_s", "0 to 3600 seconds")
-        self.require(not self.chunk_s or self.chunk_samples > 0, "chunk_s", "at least one sample")
+        self.require(not self.chunk_s or self.chunk_s * self.sampling_rate >= 1, "chunk_s", "at least one sample")
         self.require(0 <= self.overlap < 1, "overlap", "at least 0 and below 1")
 
     def _check_bandwidths(self) -> None:
@@ -127,13 +139,15 @@ class EncodecConfig(FamilyConfig):
 
     @property
     def chunk_samples(self) -> int:
-        """The number of samples of a chunk; 0 if a sound is encoded as a whole."""
-        return int(self.chunk_s * self.sampling_rate)
+        """The number of samples of a chunk: whole frames of `WHOLE_S`, unless the model has chunks of its own."""
+        return int(self.chunk_s * self.sampling_rate) or max(1, WHOLE_S * self.sampling_rate // self.hop) * self.hop
 
     @property
     def chunk_stride(self) -> int:
-        """The number of samples from the beginning of a chunk to that of the next; 0 if there are no chunks."""
-        return max(1, int((1.0 - self.overlap) * self.chunk_samples)) if self.chunk_samples else 0
+        """The number of samples from the beginning of a chunk to that of the next."""
+        if self.chunk_s:
+            return max(1, int((1.0 - self.overlap) * self.chunk_samples))
+        return max(1, self.chunk_samples - WHOLE_OVERLAP_S * self.sampling_rate)
 
     def codebooks_at(self, bandwidth: float) -> int:
         """Return the number of codebooks that a bandwidth in kbit/s pays for, at least 1 (section 3.2 of the paper)."""
@@ -141,6 +155,6 @@ class EncodecConfig(FamilyConfig):
 
     def chunk_lengths(self, length: int) -> list[int]:
         """Return the numbers of samples of the chunks of a sound with `length` samples."""
-        if not self.chunk_samples:
+        if not self.chunk_s and length <= self.chunk_samples:
             return [length]
         return [min(self.chunk_samples, length - start) for start in range(0, length, self.chunk_stride)]

@@ -1,6 +1,6 @@
 """The model: it splits sounds into chunks, maps these to codes and back, and joins them.
 
-Shapes: `B` batch, `C` channels, `T` samples, `K` codebooks in use, `F` frames.
+Shapes: `B` batch, `C` channels, `T` samples, `K` codebooks in use, `F` frames, `D` width of a frame.
 """
 
 from collections import defaultdict
@@ -14,15 +14,23 @@ from typing_extensions import override
 from models.autoencoders.encodec.config import EncodecConfig
 from models.autoencoders.encodec.network import Decoder, Encoder
 from models.autoencoders.encodec.quantiser import ResidualQuantiser
+from models.autoencoding.calibration import Calibration
 from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.errors import InvalidItems, Problem
 from models.family import Model
+from models.layers.feedforward import FeedForward
 from models.ops import devices
 from models.ops.cooperation import begin_part
 from models.ops.devices import to_cpu
 from models.seeding import seeded
-from models.tasks import COMPRESS_SOUND, DECODE_SOUND, DECOMPRESS_SOUND, Task
-from models.tasks.audio import CompressSoundRequest, DecodeSoundRequest, DecompressSoundRequest, SoundCodes
+from models.tasks import COMPRESS_SOUND, DECODE_SOUND, DECOMPRESS_SOUND, PROJECT_SOUNDS, Task
+from models.tasks.audio import (
+    CompressSoundRequest,
+    DecodeSoundRequest,
+    DecompressSoundRequest,
+    ProjectSoundsRequest,
+    SoundCodes,
+)
 
 COST_OF_SAMPLE = 4
 """Cost of a sample relative to an element of an image, because of the convolutions at the full sampling rate."""
@@ -32,6 +40,8 @@ N_ACTIVATIONS = 8
 """Number of arrays with all filters at the full sampling rate that take as much memory as a pass was measured to."""
 MAX_SCALE = 1024.0
 """Maximum volume of a chunk."""
+Place = tuple[int, int]
+"""The number of a sound in a batch, and that of a chunk in the sound."""
 SILENCE = 1e-8
 """What is added to the volume of a chunk, so that silence can be divided by it."""
 
@@ -47,9 +57,16 @@ class Encodec(Model):
         config: the hyperparameters.
         digest: bytes that distinguish the checkpoint from all others; zeros until a checkpoint is loaded.
         sample_bytes: about how much memory a pass takes for each sample in time, in bytes.
+        max_pass_samples: maximum number of samples in time that a pass takes.
+        latent_width: width of the latent of a whole sound.
+        scores: names of the anomaly scores; the first is the default.
+        calibration: measurements of normal sounds; None for models without them, which find no anomalies.
+        classifier: maps latents of whole sounds to the logits of the classes; None for models without classes.
     """
 
     digest: bytes = bytes(DIGEST_BYTES)
+    scores: tuple[str, ...] = ("spectral", "mse", "mae")
+    calibration: Calibration | None = None
 
     def __init__(self, config: EncodecConfig) -> None:
         super().__init__()
@@ -57,6 +74,11 @@ class Encodec(Model):
         self.encoder, self.decoder = Encoder(config), Decoder(config)
         self.quantiser = ResidualQuantiser(config)
         self.sample_bytes = N_ACTIVATIONS * config.n_filters * torch.float32.itemsize
+        self.max_pass_samples = max(MAX_SAMPLES_AT_ONCE, config.chunk_samples)
+        self.latent_width = 2 * config.latent_width
+        self.labels = config.labels
+        widths = (self.latent_width, *config.classifier_widths, len(config.labels))
+        self.classifier = FeedForward(widths, "gelu") if config.labels else None
 
     def forward(self, chunks: Tensor) -> Tensor:
         """Reconstruct `[B, C, T]` with all codebooks; T is rounded up to whole frames."""
@@ -68,12 +90,17 @@ class Encodec(Model):
 
         The scale is the root mean square of the mean of the channels.
         """
+        frames, scales = self._frames_of(chunks)
+        return self.quantiser.encode(frames, n_codebooks), scales
+
+    def _frames_of(self, chunks: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Map `[B, C, T]` to frames `[B, D, F]`, which no codebook has approximated, and to scales if there are any."""
         scales = None
         if self.config.normalize:
             mono = chunks.sum(1, keepdim=True) / chunks.shape[1]
             scales = mono.pow(2).mean(2, keepdim=True).sqrt() + SILENCE
             chunks = chunks / scales
-        return self.quantiser.encode(self.encoder(chunks), n_codebooks), scales
+        return self.encoder(chunks), scales
 
     def decode_chunks(self, codes: Tensor, scales: Tensor | None) -> Tensor:
         """Map indices `[B, K, F]` and scales `[B, 1, 1]` to `[B, C, F * hop]`."""
@@ -96,23 +123,46 @@ class Encodec(Model):
 
     def codes_of(self, sounds: Sequence[Tensor], n_codebooks: Sequence[int]) -> list[SoundCodes]:
         """Map sounds `[C, T]` to codes, each with its own number of codebooks."""
-        lengths = [self.config.chunk_lengths(sound.shape[1]) for sound in sounds]
-        stride = self.config.chunk_stride
-        places = [(i, j) for i, own in enumerate(lengths) for j in range(len(own))]
-        found: dict[tuple[int, int], tuple[Tensor, float]] = {}
-        for group in _groups([lengths[i][j] for i, j in places]):
-            own = [places[place] for place in group]
-            chunks = torch.stack([sounds[i][:, j * stride :][:, : lengths[i][j]] for i, j in own])
-            codes, scales = self.encode_chunks(self._to_device(chunks), max(n_codebooks[i] for i, _ in own))
+        found: dict[Place, tuple[Tensor, float]] = {}
+        for own, chunks in self._chunks_of(sounds):
+            codes, scales = self.encode_chunks(chunks, max(n_codebooks[i] for i, _ in own))
             volumes = [0.0] * len(own) if scales is None else to_cpu(scales).flatten().tolist()
             found |= dict(zip(own, zip(codes.cpu(), volumes, strict=True), strict=True))
         encoded = []
         for i, (sound, n) in enumerate(zip(sounds, n_codebooks, strict=True)):
-            parts = [found[i, j] for j in range(len(lengths[i]))]
+            parts = [found[i, j] for j in range(len(self.config.chunk_lengths(sound.shape[1])))]
             scales_of_sound = tuple(scale for _, scale in parts) if self.config.normalize else ()
             chunks_of_sound = tuple(codes[:n].clone() for codes, _ in parts)
             encoded.append(SoundCodes(chunks=chunks_of_sound, scales=scales_of_sound, length=sound.shape[1]))
         return encoded
+
+    def latents_of(self, sounds: Sequence[Tensor]) -> Tensor:
+        """Map sounds `[C, T]` to latents `[n, 2 D]`: the means and the standard deviations of the frames over time."""
+        found: dict[Place, Tensor] = {}
+        for own, chunks in self._chunks_of(sounds):
+            found |= dict(zip(own, to_cpu(self._frames_of(chunks)[0]), strict=True))
+        latents = []
+        for i, sound in enumerate(sounds):
+            n_chunks = len(self.config.chunk_lengths(sound.shape[1]))
+            deviations, means = torch.std_mean(torch.cat([found[i, j] for j in range(n_chunks)], 1), 1, correction=0)
+            latents.append(torch.cat([means, deviations]))
+        return torch.stack(latents)
+
+    def class_logits_of(self, sounds: Sequence[Tensor]) -> Tensor:
+        """Return the logits of the classes of sounds `[C, T]`, `[n, n_labels]`. Only models with labels have them."""
+        if self.classifier is None:
+            raise NotImplementedError("this model was built without labels")
+        return to_cpu(self.classifier(self._to_device(self.latents_of(sounds))))
+
+    def _chunks_of(self, sounds: Sequence[Tensor]) -> Iterator[tuple[list[Place], Tensor]]:
+        """Yield the chunks of sounds in batches `[B, C, T]` of one length, on the device, with their places."""
+        lengths = [self.config.chunk_lengths(sound.shape[1]) for sound in sounds]
+        stride = self.config.chunk_stride
+        places = [(i, j) for i, own in enumerate(lengths) for j in range(len(own))]
+        for group in _groups([lengths[i][j] for i, j in places]):
+            own = [places[place] for place in group]
+            chunks = torch.stack([sounds[i][:, j * stride :][:, : lengths[i][j]] for i, j in own])
+            yield own, self._to_device(chunks)
 
     def sounds_of(self, encoded: Sequence[SoundCodes]) -> list[Tensor]:
         """Map codes to sounds `[C, T]`, each of its length.
@@ -124,8 +174,8 @@ class Encodec(Model):
             self._check(sound)
         device = next(self.parameters()).device
         places = [(i, j) for i, sound in enumerate(encoded) for j in range(len(sound.chunks))]
-        found: dict[tuple[int, int], Tensor] = {}
-        by_shape: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        found: dict[Place, Tensor] = {}
+        by_shape: dict[int, list[Place]] = defaultdict(list)
         for i, j in places:
             by_shape[encoded[i].n_codebooks].append((i, j))
         for same in by_shape.values():
@@ -142,7 +192,7 @@ class Encodec(Model):
 
     def _join(self, chunks: list[Tensor]) -> Tensor:
         """Add overlapping chunks `[C, T]` with weights that fade in and out, and divide by the sum of the weights."""
-        if not self.config.chunk_samples:
+        if len(chunks) == 1:
             return chunks[0]
         stride, (n_channels, n_samples) = self.config.chunk_stride, chunks[0].shape
         middle = torch.linspace(0, 1, n_samples + 2)[1:-1]
@@ -185,6 +235,10 @@ class Encodec(Model):
         return COST_OF_SAMPLE * super().cost_of(task, request)
 
     @override
+    def extra_tensors(self) -> list[Tensor]:
+        return [] if self.calibration is None else list(self.calibration.tensors().values())
+
+    @override
     def random_codes(self, n: int) -> Tensor:
         sounds = torch.rand((n, self.config.n_channels, 4 * self.config.hop), generator=seeded(n)) - 0.5
         return to_cpu(self.encoder(self._to_device(sounds))).flatten(1)
@@ -198,6 +252,8 @@ class Encodec(Model):
         if task is DECOMPRESS_SOUND:
             (compressed,) = self.run(COMPRESS_SOUND, [CompressSoundRequest(sound=sound)])
             return DecompressSoundRequest(stream=compressed.stream, length=n_samples)
+        if task is PROJECT_SOUNDS:
+            return ProjectSoundsRequest(sounds=(sound, 0.5 * sound))
         return task.request(sound=sound)
 
 

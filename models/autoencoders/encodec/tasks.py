@@ -1,14 +1,27 @@
-"""The tasks of sounds: `encode`, `decode`, `reconstruct`, `compress` and `decompress`."""
+"""The tasks of sounds, of which `encode`, `decode`, `reconstruct`, `compress` and `decompress` are answered here."""
 
 from collections.abc import Sequence
 
 from torch import Tensor
 
+from models.autoencoders.encodec.analysis import classify, denoise, project
+from models.autoencoders.encodec.anomalies import detect_anomalies
 from models.autoencoders.encodec.coding import pack, unpack
 from models.autoencoders.encodec.model import Encodec
 from models.family import TaskFunction
 from models.ops.cooperation import begin_part
-from models.tasks import COMPRESS_SOUND, DECODE_SOUND, DECOMPRESS_SOUND, ENCODE_SOUND, RECONSTRUCT_SOUND, Task
+from models.tasks import (
+    CLASSIFY_SOUND,
+    COMPRESS_SOUND,
+    DECODE_SOUND,
+    DECOMPRESS_SOUND,
+    DENOISE_SOUND,
+    DETECT_SOUND_ANOMALIES,
+    ENCODE_SOUND,
+    PROJECT_SOUNDS,
+    RECONSTRUCT_SOUND,
+    Task,
+)
 from models.tasks.audio import (
     CompressSoundRequest,
     CompressSoundResult,
@@ -21,7 +34,7 @@ from models.tasks.audio import (
     ReconstructSoundRequest,
     ReconstructSoundResult,
     SoundCodes,
-    SoundRequest,
+    SoundCodingRequest,
 )
 
 PCM_BITS = 16
@@ -92,7 +105,7 @@ def decompress(model: Encodec, requests: Sequence[DecompressSoundRequest]) -> li
     return results
 
 
-def _codes(model: Encodec, requests: Sequence[SoundRequest]) -> list[SoundCodes]:
+def _codes(model: Encodec, requests: Sequence[SoundCodingRequest]) -> list[SoundCodes]:
     n_codebooks = [model.codebooks_at(request.bandwidth) for request in requests]
     return model.codes_of([request.sound for request in requests], n_codebooks)
 
@@ -109,5 +122,10 @@ SOUND_TASKS: dict[Task, TaskFunction] = {
     RECONSTRUCT_SOUND: reconstruct,
     COMPRESS_SOUND: compress,
     DECOMPRESS_SOUND: decompress,
+    DENOISE_SOUND: denoise,
+    DETECT_SOUND_ANOMALIES: detect_anomalies,
+    PROJECT_SOUNDS: project,
 }
-"""The tasks of every model of sounds."""
+"""The tasks of every model of sounds. Checkpoints without a calibration do not detect anomalies."""
+SOUND_CLASSIFICATION: dict[Task, TaskFunction] = {CLASSIFY_SOUND: classify}
+"""Further task of models with classes."""

@@ -1,7 +1,7 @@
 """Sounds and codes that are refused: the error names the item, what is wrong and the limit."""
 
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,11 @@ from app.http import content
 from app.registry.memory import MIN_REQUEST_BYTES
 from app.routes import native, request_body
 from app.settings import Settings
-from tests.app.sounds import MONO, RATE, STEREO, answer, file_of, post, tone, write_models
+from models.codecs.npy import to_npy
+from tests.app.sounds import MONO, RATE, STEREO, answer, file_of, post, tone
 from tests.conftest import TINY, served
 
-pytest.importorskip("soundfile")
-pytest.importorskip("soxr")
-
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("weights")
-    write_models(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-async def client(root: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with served(Settings(weights_dir=root, max_items=20, max_audio_seconds=3)) as client:
-        yield client
 
 
 async def test_a_file_has_one_sound(client: httpx.AsyncClient) -> None:
@@ -132,6 +117,18 @@ async def test_inputs_and_parameters_are_checked(
     assert detail in response.text
 
 
+async def test_a_column_of_numbers_may_be_one_sound_or_many_and_is_refused(client: httpx.AsyncClient) -> None:
+    headers, sound = {"content-type": "application/x-npy"}, tone(0.1)
+    column = await client.post("/reconstruct", content=to_npy(sound[:, None]), params={"model": MONO}, headers=headers)
+    assert column.status_code == 422
+    assert "the shape is [800, 1], which may be one sound or 800 of one sample; send [1, 800]" in column.text
+    for array in (sound[:1, None], sound[None], sound[None, :, None]):
+        answered = await client.post("/reconstruct", content=to_npy(array), params={"model": MONO}, headers=headers)
+        assert answered.status_code == 200, answered.text
+        assert answered.json()["usage"] == {"items": 1}
+        assert len(answered.json()["outputs"][0]["reconstruction"]) == array.size
+
+
 @pytest.mark.parametrize(
     ("change", "detail"),
     [
@@ -185,9 +182,9 @@ async def test_a_format_is_for_the_items_that_have_it(
 
 
 async def test_a_sound_whose_pass_takes_more_memory_than_there_is_is_refused(root: Path) -> None:
-    """A second of sound takes 8,000 samples of 2 bytes in a file, and 164 bytes each in the pass and the answer."""
+    """Silence takes few bytes in a file. A sample takes 52 bytes in the answer, and 128 in a pass of 30 s."""
     limit = 2 * MIN_REQUEST_BYTES
-    n_samples = limit // 100
+    n_samples = limit // 40
     settings = Settings(weights_dir=root, models=(MONO,), memory_limit=limit, max_audio_seconds=n_samples // RATE + 1)
     silence = file_of(np.zeros(n_samples, np.float32), "FLAC")
     async with served(settings) as client:

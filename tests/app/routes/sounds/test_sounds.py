@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +11,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from app.settings import Settings
 from models.autoencoders.encodec import FAMILY
 from models.checkpoint import load_model, read_checkpoint
 from models.codecs.npy import parse_npy, to_npy
 from models.tasks import RECONSTRUCT_SOUND
 from models.tasks.audio import ReconstructSoundRequest
-from tests.app.sounds import MONO, RATE, STEREO, answer, file_of, post, read, tone, write_models
-from tests.conftest import TINY, served
-
-pytest.importorskip("soundfile")
-pytest.importorskip("soxr")
+from tests.app.sounds import MONO, RATE, STEREO, answer, file_of, post, read, tone
+from tests.conftest import TINY
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("weights")
-    write_models(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-async def client(root: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with served(Settings(weights_dir=root, max_items=20, max_audio_seconds=3)) as client:
-        yield client
 
 
 def expected(root: Path, name: str, sound: NDArray[Any], bandwidth: float) -> NDArray[np.float32]:
@@ -187,7 +169,7 @@ async def test_the_model_of_a_file_of_sound_is_one_of_sounds(client: httpx.Async
     sound = {"content-type": "audio/wav"}
     of_images = await client.post("/encode", content=data, params={"model": TINY}, headers=sound)
     assert of_images.status_code == 400
-    picture = await client.post("/detect-anomalies", content=data, headers={"content-type": "audio/wav"})
+    picture = await client.post("/impute", content=data, headers={"content-type": "audio/wav"})
     assert picture.status_code == 415
 
 
@@ -197,7 +179,13 @@ async def test_the_card_tells_what_sounds_the_model_takes(client: httpx.AsyncCli
     assert card["item"]["shape"] == [RATE, 2]
     assert card["item"]["bandwidths"] == [0.2, 0.4]
     assert card["limits"] == {"max_items": 20, "max_audio_seconds": 3}
-    assert card["tasks"] == ["encode", "decode", "reconstruct", "compress", "decompress"]
+    coding = ["encode", "decode", "reconstruct", "compress", "decompress"]
+    assert card["tasks"] == [*coding, "denoise", "project"]
+    assert card["scores"] == []
+    calibrated = (await client.get(f"/models/{MONO}")).json()
+    assert calibrated["tasks"] == [*coding, "denoise", "detect_anomalies", "project", "classify"]
+    assert calibrated["scores"] == ["spectral", "mse", "mae"]
+    assert calibrated["labels"] == ["a", "b", "c"]
 
 
 async def test_lines_are_answered_one_by_one(client: httpx.AsyncClient) -> None:
