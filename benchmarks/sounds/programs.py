@@ -150,7 +150,8 @@ def payload_bytes(data: bytes) -> int:
 
 
 def _call(*command: str | Path) -> None:
-    subprocess.run([str(part) for part in command], check=True, capture_output=True, timeout=TIMEOUT_S)
+    arguments = [str(part) for part in command]
+    subprocess.run(arguments, check=True, capture_output=True, timeout=TIMEOUT_S)  # noqa: S603
 
 
 def _write(path: Path, sound: Tensor) -> None:

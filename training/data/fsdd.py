@@ -84,7 +84,9 @@ def parse_recordings(data: bytes) -> Fsdd:
     except (EOFError, KeyError, OSError, ValueError, BadZipFile) as error:
         raise DataError(f"not an archive of recordings: {error}") from error
     n = len(numbers[0])
-    is_split = len(offsets) == n + 1 and offsets[0] == 0 and offsets[-1] == len(samples) and (np.diff(offsets) > 0).all()
+    is_split = (
+        len(offsets) == n + 1 and offsets[0] == 0 and offsets[-1] == len(samples) and (np.diff(offsets) > 0).all()
+    )
     if samples.dtype != np.int16 or not is_split or any(len(each) != n for each in numbers):
         raise DataError(f"the archive's arrays do not fit together: {len(samples)} samples of {n} recordings")
     parts = np.split(samples, offsets[1:-1])

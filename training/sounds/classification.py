@@ -45,7 +45,7 @@ class SoundClassification(Stage[Encodec]):
 
     @override
     def items(self, resources: Resources) -> Batch:
-        """Return samples of 16 bits `[n, T]` with zeros after them, their numbers, the digits, and the places, `[n]`."""
+        """Return samples of 16 bits `[n, T]` with zeros after them, their numbers, the digits and the places, `[n]`."""
         recordings = self._recordings_of(resources.data)
         lengths = torch.tensor([sound.shape[1] for sound in recordings.sounds])
         samples = torch.zeros(len(lengths), int(lengths.max()), dtype=torch.int16)

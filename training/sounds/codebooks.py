@@ -1,6 +1,6 @@
 """How the codebooks of a residual quantiser are trained: by moving averages of the vectors that they stand for.
 
-Shapes: `B` sounds, `D` width of a vector, `F` frames, `K` codebooks, `N` vectors of a codebook, `n` vectors of a sample.
+Shapes: `B` sounds, `D` width of a vector, `F` frames, `K` codebooks, `N` vectors of each, `n` vectors of a sample.
 """
 
 import torch

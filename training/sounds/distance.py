@@ -3,7 +3,6 @@
 Shapes: `T` samples of the original, `S` delays.
 """
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 

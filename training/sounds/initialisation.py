@@ -26,8 +26,10 @@ def initialise_networks(model: Encodec) -> None:
     """
     for module in (*model.encoder.modules(), *model.decoder.modules()):
         if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
-            n_inputs = module.in_channels * module.kernel_size[0] // (
-                module.stride[0] if isinstance(module, nn.ConvTranspose1d) else 1
+            n_inputs = (
+                module.in_channels
+                * module.kernel_size[0]
+                // (module.stride[0] if isinstance(module, nn.ConvTranspose1d) else 1)
             )
             nn.init.normal_(module.weight, std=GAIN / math.sqrt(n_inputs))
             if module.bias is not None:

@@ -45,8 +45,10 @@ class SoundReconstruction(Stage[Encodec]):
     frames of the recording that has most of them in a sound.
 
     Attributes:
-        has_codebooks: whether the frames are quantised. If so, the number of codebooks of each sound is drawn from those
-            of the model's bandwidths; half of the sounds have all of them (Zeghidour et al. 2021, section III-C).
+        has_codebooks: whether the frames are quantised. If so, the number of codebooks of each sound is drawn from
+            those of the model's bandwidths; half of the sounds have all of them (Zeghidour et al. 2021, section III-C).
+
+    Spectrograms of the `WINDOWS` are compared, and those of `also_compared`.
     """
 
     autocast = False
@@ -66,6 +68,8 @@ class SoundReconstruction(Stage[Encodec]):
         lr: float,
         time_weight: float,
         class_weight: float,
+        square_weight: float = 1.0,
+        also_compared: tuple[MelSettings, ...] = (),
         commitment_weight: float = 0.25,
         max_gradient_norm: float = 5.0,
     ) -> None:
@@ -74,18 +78,17 @@ class SoundReconstruction(Stage[Encodec]):
         self.units_per_item = n_samples / sampling_rate
         self._recordings_of, self._n_samples, self._lr = recordings_of, n_samples, lr
         self._time_weight, self._class_weight, self._commitment_weight = time_weight, class_weight, commitment_weight
-        self._spectral_loss = SpectralLoss(
-            tuple(
-                MelSettings(
-                    sampling_rate=sampling_rate,
-                    window=window,
-                    hop=window // 4,
-                    n_fft=window,
-                    n_bands=min(window // SAMPLES_PER_BAND, MAX_BANDS),
-                )
-                for window in WINDOWS
+        compared = (
+            MelSettings(
+                sampling_rate=sampling_rate,
+                window=window,
+                hop=window // 4,
+                n_fft=window,
+                n_bands=min(window // SAMPLES_PER_BAND, MAX_BANDS),
             )
+            for window in WINDOWS
         )
+        self._spectral_loss = SpectralLoss((*compared, *also_compared), square_weight)
 
     @override
     def items(self, resources: Resources) -> Batch:
@@ -108,7 +111,7 @@ class SoundReconstruction(Stage[Encodec]):
             return nn.Module()
         n_frames = self._n_samples // model.config.hop
         sounds = items[0][torch.randperm(len(items[0]))[: -(-N_CLUSTERED_FRAMES // n_frames)], : self._n_samples]
-        frames = torch.cat([model.encoder(part[:, None]) for part in sounds.split(self.batch_size)])
+        frames = torch.cat([model.encoder(part[:, None]) for part in torch.split(sounds, self.batch_size)])
         averages = CodebookAverages(model.config).to(frames.device)
         averages.initialise(model.quantiser, frames.transpose(1, 2).flatten(0, 1), self.batch_size * n_frames)
         return averages
@@ -127,7 +130,7 @@ class SoundReconstruction(Stage[Encodec]):
     @override
     def loss(self, model: Encodec, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:
         """Return the weighted sum of the losses, and move the codebooks."""
-        sounds, owners = self._vary(*batch, generator)
+        sounds, owners = self._vary(batch, generator)
         frames: Tensor = model.encoder(sounds[:, None])
         total = self._class_weight * class_loss(model, frames, owners[:, model.config.hop // 2 :: model.config.hop])
         if not self.has_codebooks:
@@ -142,8 +145,12 @@ class SoundReconstruction(Stage[Encodec]):
         averages.update(model.quantiser, residuals_before(errors, frames), flat, generator)
         return total
 
-    def _vary(self, parts: Tensor, owners: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Cut sounds `[B, T]` out of parts `[B, 2 T]`, and change their volume and their sign."""
+    def _vary(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Cut sounds `[B, T]` out of parts `[B, 2 T]`, and change their volume and their sign.
+
+        Also return which recordings and digits their samples are of, `[B, T]`.
+        """
+        parts, owners = batch
         starts = torch.randint(self._n_samples + 1, (len(parts), 1), generator=generator)
         places = (starts + torch.arange(self._n_samples)).to(parts.device)
         gains_db = MAX_GAIN_DB * (2 * torch.rand(len(parts), 1, generator=generator) - 1)
@@ -173,4 +180,5 @@ def class_loss(model: Encodec, frames: Tensor, owners: Tensor) -> Tensor:
     means = (frames * is_own).sum(2) / n_own
     squares = ((frames - means[:, :, None]) * is_own).square().sum(2) / n_own
     latents = torch.cat([means, (squares + EPSILON).sqrt()], 1)
-    return functional.cross_entropy(model.classifier(latents), (chosen % N_DIGITS).long(), label_smoothing=LABEL_SMOOTHING)
+    logits, digits = model.classifier(latents), (chosen % N_DIGITS).long()
+    return functional.cross_entropy(logits, digits, label_smoothing=LABEL_SMOOTHING)

@@ -87,13 +87,15 @@ def mel_filters(sampling_rate: int, n_fft: int, n_bands: int) -> Tensor:
 class SpectralLoss(nn.Module):
     """The distance of the spectrograms of two sounds, the mean over several lengths of windows.
 
-    The distance of two spectrograms is the mean absolute difference plus the mean squared difference, in bels.
+    The distance of two spectrograms is the mean absolute difference plus `square_weight` times the mean squared
+    difference, in bels.
 
     Source: Defossez et al. 2022, equation 2.
     """
 
-    def __init__(self, settings: tuple[MelSettings, ...]) -> None:
+    def __init__(self, settings: tuple[MelSettings, ...], square_weight: float = 1.0) -> None:
         super().__init__()
+        self.square_weight = square_weight
         self.spectrograms = nn.ModuleList(map(LogMel, settings))
 
     def forward(self, reconstructions: Tensor, sounds: Tensor) -> Tensor:
@@ -101,7 +103,7 @@ class SpectralLoss(nn.Module):
         total = torch.zeros((), device=sounds.device)
         for spectrogram in self.spectrograms:
             difference = (spectrogram(reconstructions) - spectrogram(sounds)) / DB_PER_BEL
-            total = total + difference.abs().mean() + difference.square().mean()
+            total = total + difference.abs().mean() + self.square_weight * difference.square().mean()
         return total / len(self.spectrograms)
 
 

@@ -63,7 +63,9 @@ def test_codecs_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch
     assert shown.exit_code == 0, shown.output
     assert "| ours | 3.00 | 4.50 |" in shown.output
     assert "| Halver at 8 kbit/s | 8.00 |" in shown.output
-    assert "Not installed: missing-package; `apt-get install -y --no-install-recommends missing-package`" in shown.output
+    assert (
+        "Not installed: missing-package; `apt-get install -y --no-install-recommends missing-package`" in shown.output
+    )
     found = json.loads(CliRunner().invoke(bench, ["codecs", str(tmp_path), "--json"], catch_exceptions=False).stdout)
     assert found["missing"] == ["missing-package"]
     assert [each["codec"] for each in found["codecs"]] == ["ours", "Halver at 8 kbit/s"]

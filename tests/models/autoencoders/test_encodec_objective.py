@@ -52,6 +52,8 @@ def test_the_spectral_loss_is_the_distance_in_bels() -> None:
     assert loss(sounds, sounds).item() == 0
     tenth = loss(sounds / 10**0.5, sounds).item()
     assert tenth == pytest.approx(1 + 1, rel=0.01)  # a tenth of the power is one bel less, everywhere
+    less = SpectralLoss((SETTINGS,), square_weight=0.5)(sounds / 10**0.5, sounds).item()
+    assert less == pytest.approx(1 + 0.5, rel=0.01)
     assert loss(-sounds, sounds).item() == pytest.approx(0, abs=1e-5)
 
 

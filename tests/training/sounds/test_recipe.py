@@ -37,7 +37,7 @@ class Tiny(EncodecMiniDigits):
     stages = (  # type: ignore[assignment]
         SoundReconstruction(name="networks", has_codebooks=False, n_epochs=3, **SETTINGS),
         SoundReconstruction(name="codebooks", has_codebooks=True, n_epochs=10, **SETTINGS),
-        SoundClassification(recordings_of=training_recordings, n_epochs=40, batch_size=20, lr=0.02, weight_decay=0.0),
+        SoundClassification(recordings_of=training_recordings, n_epochs=300, batch_size=20, lr=0.02, weight_decay=0.0),
     )
     bars = {}  # noqa: RUF012
 
@@ -65,9 +65,9 @@ def test_the_recipe_learns_and_publishes_what_it_measures(tmp_path: Path, monkey
     run = train(recipe, Run(resources=held, folder=tmp_path / "runs", device="cpu", quiet=True))
     folder = publish(recipe, run, held)
     checkpoint = read_checkpoint(folder)
-    assert checkpoint.metrics["digit_accuracy"] > 0.5
-    assert checkpoint.metrics["log_mel_distance_2"] < 20
-    assert 2.0 <= checkpoint.metrics["kbit_per_s"] < checkpoint.metrics["stream_kbit_per_s"]
+    assert checkpoint.metrics["digit_accuracy"] >= 0.5
+    assert checkpoint.metrics["log_mel_distance_3"] < 20
+    assert 3.0 <= checkpoint.metrics["kbit_per_s"] < checkpoint.metrics["stream_kbit_per_s"]
     assert DETECT_SOUND_ANOMALIES in checkpoint.tasks
     card = (folder / "README.md").read_text()
     assert "CC-BY-SA-4.0" in card
@@ -78,5 +78,5 @@ def test_the_recipe_learns_and_publishes_what_it_measures(tmp_path: Path, monkey
         torch.testing.assert_close(value, trained[name], rtol=2e-3, atol=1e-4)
     monkeypatch.setattr("training.publish.get_recipe", lambda name: recipe)
     measured = measure(held)
-    assert {each.metric for each in measured} == set(EncodecMiniDigits.metrics) - {"log_mel_distance_3"}
+    assert {each.metric for each in measured} == set(EncodecMiniDigits.metrics)
     assert all(each.holds for each in measured)

@@ -11,12 +11,13 @@ from models.autoencoders.encodec.model import Encodec
 from training.data.files import DataFolder
 from training.data.fsdd import DIGITS, Fsdd, SpokenDigits
 from training.recipe import Resources
+from training.sounds.initialisation import initialise_networks
 
 RESOURCES = Resources(DataFolder(Path("nowhere"), download=False), Path("nowhere"))
 CONFIG = EncodecConfig(
     sampling_rate=8000,
     n_channels=1,
-    bandwidths=(1.0, 2.0),
+    bandwidths=(1.0, 2.0, 3.0),
     normalize=False,
     chunk_s=0.0,
     overlap=0.0,
@@ -39,7 +40,7 @@ CONFIG = EncodecConfig(
     labels=DIGITS,
     classifier_widths=(8,),
 )
-"""125 frames a second, of 64 samples each; codebooks of 500 bit/s, of which 2 and 4 are used."""
+"""125 frames a second, of 64 samples each; codebooks of 500 bit/s, of which 2, 4 and 6 are used."""
 
 
 def recordings(n_takes: int, first_take: int = 0) -> SpokenDigits:
@@ -62,6 +63,8 @@ def split() -> Fsdd:
 
 
 def model() -> Encodec:
-    """Return a tiny model with random weights, always the same."""
+    """Return a tiny model with the initial weights of recipes, always the same."""
     torch.manual_seed(0)
-    return cast("Encodec", FAMILY.new_model(CONFIG))
+    made = cast("Encodec", FAMILY.new_model(CONFIG))
+    initialise_networks(made)
+    return made
