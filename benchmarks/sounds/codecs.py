@@ -64,9 +64,9 @@ def measure_own(resources: Resources, sounds: Sequence[Tensor]) -> list[CodecRes
 @click.option("--weights", type=click.Path(path_type=Path), default=WEIGHTS, help="Folder of the checkpoints.")
 @json_option
 def codecs(data: Path, weights: Path, as_json: bool) -> None:
-    """Compare the codec of spoken digits with Codec2 and Opus on the 300 test recordings.
+    """Compare the codec of spoken digits with Codec2 and Opus.
 
-    DATA has the subfolder `fsdd`; see docs/data.md. Codecs that are not installed are named, and left out.
+    All code the 300 test recordings. DATA has the subfolder `fsdd`; see docs/data.md. Codecs that are not installed are named, and left out.
 
     \b
     Keys of the JSON output:
