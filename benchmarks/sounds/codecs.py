@@ -66,7 +66,8 @@ def measure_own(resources: Resources, sounds: Sequence[Tensor]) -> list[CodecRes
 def codecs(data: Path, weights: Path, as_json: bool) -> None:
     """Compare the codec of spoken digits with Codec2 and Opus.
 
-    All code the 300 test recordings. DATA has the subfolder `fsdd`; see docs/data.md. Codecs that are not installed are named, and left out.
+    All of them code the 300 test recordings. DATA has the subfolder `fsdd`; see docs/data.md. Codecs that are not
+    installed are named, and left out.
 
     \b
     Keys of the JSON output:
