@@ -51,6 +51,10 @@ COMMANDS = {
     "pictures": ("benchmarks.detection.pictures:pictures", "Measure how well fitted pictures find small faults."),
     "series": ("benchmarks.detection.series:series", "Measure how well fitted series find labelled windows."),
     "tables": ("benchmarks.detection.tables:tables", "Measure how well fitted tables find anomalies."),
+    "codecs": (
+        "benchmarks.sounds.codecs:codecs",
+        "Compare the codec of spoken digits with Codec2 and Opus.",
+    ),
     "drawings": (
         "benchmarks.server.drawings:drawings",
         "Draw digits on the page, and measure how they are classified and how soon.",

@@ -1,0 +1,1 @@
+"""Benchmarks of codecs of sounds."""
