@@ -87,8 +87,7 @@ def recalibrate(folder: Path, data: Path, *, label: str | None, false_alarm_rate
     items = _items(data, checkpoint.codec, label)
     before, score = model.calibration, model.scores[0]
     scores = {name: anomaly_scores(model, items, name).sort().values for name in before.scores}
-    n_scores = len(scores[score])
-    after = replace(before, scores=scores, percentile=promised_percentile(false_alarm_rate, n_scores))
+    after = replace(before, scores=scores, percentile=promised_percentile(false_alarm_rate, len(scores[score])))
     with _rewritten(folder, after) as (unfinished, sha256):
         content = read_json(unfinished, folder.name, CONFIG_FILE) | {"calibration_sha256": sha256}
         (unfinished / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n")
