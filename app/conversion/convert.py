@@ -37,6 +37,8 @@ POLL_S = 0.1
 
 _SHARD_PATTERN = re.compile(r"[\w.-]+\.bin")
 
+INDEX_SUFFIX = ".index.json"
+"""What the name of the index of the shards of a file ends with, after the name of the file."""
 OnProgress = Callable[[int, int], None]
 """Called with the number of bytes written so far, and the number of bytes to read."""
 
@@ -58,16 +60,6 @@ class PickledWeights:
     files: tuple[str, ...]
     index: dict[str, Any] | None
     place: str
-
-    @property
-    def is_converted(self) -> bool:
-        """True if there are safetensors beside the pickles."""
-        return _has_any(self.folder, PICKLES[self.pickle])
-
-    @property
-    def target(self) -> str:
-        """The name of the safetensors of all weights together."""
-        return _target_of(self.pickle)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +111,7 @@ def convert(folder: Path, *, force: bool, on_progress: OnProgress) -> Report:
     found = find_unsafe_weights(folder)
     if not found:
         raise CheckpointError(_explain_nothing(folder))
-    todo = [weights for weights in found if force or not weights.is_converted]
+    todo = [weights for weights in found if force or not _has_any(weights.folder, PICKLES[weights.pickle])]
     kept = [f"{weights.place}{name}" for weights in found if weights not in todo for name in weights.files]
     steps = [step for weights in todo for step in _steps(weights)]
     if not steps:
@@ -152,7 +144,7 @@ def find_unsafe_weights(folder: Path) -> list[PickledWeights]:
 def _pickles_in(folder: Path, place: str) -> Iterator[PickledWeights]:
     """Yield the weights of the first pickle that a folder has, or of its shards."""
     for pickle in PICKLES:
-        index_file = _index_of(pickle)
+        index_file = f"{pickle}{INDEX_SUFFIX}"
         if (folder / pickle).exists():
             yield PickledWeights(folder=folder, pickle=pickle, files=(pickle,), index=None, place=place)
             return
@@ -168,11 +160,6 @@ def _pickles_in(folder: Path, place: str) -> Iterator[PickledWeights]:
             return
 
 
-def _index_of(file_name: str) -> str:
-    """Return the name of the index of the shards of a file."""
-    return f"{file_name}.index.json"
-
-
 def _target_of(pickle: str) -> str:
     """Return the name of the safetensors of a pickle."""
     return f"{pickle.removeprefix('pytorch_').removesuffix('.bin')}.safetensors"
@@ -180,7 +167,7 @@ def _target_of(pickle: str) -> str:
 
 def _has_any(folder: Path, weights_files: Sequence[str]) -> bool:
     """Return whether a folder has one of some files of safetensors, as a whole or in shards."""
-    return any((folder / each).exists() for name in weights_files for each in (name, _index_of(name)))
+    return any((folder / each).exists() for name in weights_files for each in (name, f"{name}{INDEX_SUFFIX}"))
 
 
 def _explain_nothing(folder: Path) -> str:
@@ -192,7 +179,7 @@ def _explain_nothing(folder: Path) -> str:
         return f"{folder.name} has no {pickle}: {', '.join(others)}, and only weights of PyTorch can be converted"
     if any(_has_any(folder, weights_files) for weights_files in PICKLES.values()):
         return f"{folder.name} has no {pickle}; its weights are safetensors already"
-    return f"{folder.name} has no {pickle}, and no {_index_of(pickle)}; nor has it those of diffusers"
+    return f"{folder.name} has no {pickle}, and no {pickle}{INDEX_SUFFIX}; nor has it those of diffusers"
 
 
 def _steps(weights: PickledWeights) -> Iterator[_Step]:
@@ -284,7 +271,8 @@ def _check(step: _Step, result: dict[str, Any]) -> ConvertedFile:
 
 def _install(weights: PickledWeights, written: Sequence[tuple[_Step, Sequence[str]]]) -> None:
     """Put the written files in their place, then their index, and remove what would be read instead of them."""
-    index_file = _index_of(weights.target)
+    target = _target_of(weights.pickle)
+    index_file = f"{target}{INDEX_SUFFIX}"
     for step, _ in written:
         with step.part.open("rb") as file:
             os.fsync(file.fileno())
@@ -297,4 +285,4 @@ def _install(weights: PickledWeights, written: Sequence[tuple[_Step, Sequence[st
     part = weights.folder / f".{index_file}.{secrets.token_hex(4)}.part"
     part.write_text(json.dumps(index, indent=2) + "\n")
     part.replace(weights.folder / index_file)
-    (weights.folder / weights.target).unlink(missing_ok=True)
+    (weights.folder / target).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from app.registry.model_sizes import ModelSizes
-from app.schemas.shared.anomalies import ThresholdParameters, check_threshold, threshold_arguments
+from app.schemas.shared.anomalies import ThresholdParameters, threshold_arguments
 from app.schemas.shared.envelope import Answer, ItemInputParameters, ItemsBody
 from app.schemas.shared.examples import EXAMPLE_MODEL, SEVEN_PNG
 from app.schemas.shared.items import decode_items
@@ -101,15 +101,9 @@ class DetectAnomaliesAnswer(Answer):
 
 
 def _requests(body: DetectAnomaliesBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    parameters = body.parameters
-    check_threshold(parameters)
-    return [
-        DetectAnomaliesRequest(
-            item=item,
-            **threshold_arguments(parameters),
-        )
-        for item in decode_items(body, codecs, limits, any_length=True)
-    ]
+    arguments = threshold_arguments(body.parameters)
+    items = decode_items(body, codecs, limits, any_length=True)
+    return [DetectAnomaliesRequest(item=item, **arguments) for item in items]
 
 
 def _outputs(

@@ -40,17 +40,13 @@ class ThresholdParameters(Parameters):
     n_top: int = Field(5, ge=0, le=MAX_TOP, description="Number of the largest contributions to return in `top`.")
 
 
-def check_threshold(parameters: ThresholdParameters) -> None:
-    """Check that a request sets the threshold in one way at most.
+def threshold_arguments(parameters: ThresholdParameters) -> dict[str, Any]:
+    """Return the arguments of a request to a model that these parameters are.
 
     Raises:
-        InvalidItems: it sets it in two ways.
+        InvalidItems: they set the threshold in two ways.
     """
     given = [name for name in THRESHOLDS if getattr(parameters, name) is not None]
     if len(given) > 1:
         raise InvalidItems(Problem(f"{' and '.join(given)} exclude each other", parameter=given[1]))
-
-
-def threshold_arguments(parameters: ThresholdParameters) -> dict[str, Any]:
-    """Return the arguments of a request to a model that these parameters are."""
     return {name: getattr(parameters, name) for name in ThresholdParameters.model_fields}

@@ -59,12 +59,8 @@ def _kind_of(value: Any, kinds: Sequence[Kind]) -> Kind:
             return "sound"
         is_file = file == "image" or _DATA_URL_PATTERN.match(value) is not None
         return "text" if "text" in kinds and not is_file else "image"
-    return "text" if "text" in kinds and (_is_text_object(value) or _is_word_list(value)) else "item"
-
-
-def _is_text_object(value: Any) -> bool:
-    """Return whether a value is the object of a text, and not that of a row of a table."""
-    return isinstance(value, dict) and "text" in value and value.keys() <= TEXT_KEYS
+    is_text_object = isinstance(value, dict) and "text" in value and value.keys() <= TEXT_KEYS  # no row of a table
+    return "text" if "text" in kinds and (is_text_object or _is_word_list(value)) else "item"
 
 
 def _is_word_list(value: Any) -> bool:

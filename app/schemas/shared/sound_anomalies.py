@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from app.registry.model_sizes import ModelSizes
-from app.schemas.shared.anomalies import ThresholdParameters, check_threshold, threshold_arguments
+from app.schemas.shared.anomalies import ThresholdParameters, threshold_arguments
 from app.schemas.shared.envelope import Answer, ItemsBody
 from app.schemas.shared.memory import RECORD_BYTES, REQUEST_BYTES
 from app.schemas.shared.sounds import audio_codec, decode_sounds, of_passes
@@ -58,7 +58,6 @@ class DetectSoundAnomaliesAnswer(Answer):
 
 
 def _requests(body: DetectSoundAnomaliesBody, codecs: ModelCodecs, limits: Limits) -> list[Request]:
-    check_threshold(body.parameters)
     arguments = threshold_arguments(body.parameters)
     return [DetectSoundAnomaliesRequest(sound=sound, **arguments) for sound in decode_sounds(body, codecs, limits)]
 
