@@ -166,6 +166,7 @@ class Reader:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if suffix == ".tsv" else ",")
         read: list[Item] = []
         column: int | None = None
+        may_be_header = True
         for cells in rows:
             place = f"{source}, line {rows.line_num}"
             if not any(cell.strip() for cell in cells):
@@ -176,8 +177,9 @@ class Reader:
                 if len(cells) <= column:
                     raise Refused([f"{place}: there is no column {self.field}; the line has {len(cells)} cells."])
                 read.append(Item(cells[column], place))
-            elif read or not is_header(cells):
+            elif not (may_be_header and is_header(cells)):
                 read.append(Item([_number(cell, place) for cell in cells], place))
+            may_be_header = False
         yield from [Item([item.value for item in read], source)] if self.whole and read else read
 
     def _read_rows(self, text: str, source: str, suffix: str) -> Iterator[Item]:

@@ -5,6 +5,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 import httpx
@@ -55,6 +56,7 @@ async def run_task(endpoint: "TaskEndpoint", values: Mapping[str, Any]) -> None:
                     raise WrongUsage(["--stream prints texts as they come; it has no --output."])
                 await _print_stream(server, items or (), as_lines=values["as_lines"])
                 return
+            await _require_whole_series(server, items or ())
             groups = _groups(endpoint, items, parameters, writer, server.limits)
             # closed before the connection is, so that no request is under way when the writing of an answer fails
             async with aclosing(_with_progress(server, groups)) as received:
@@ -148,6 +150,24 @@ async def _load(connection: Connection, endpoint: "TaskEndpoint", name: str) -> 
     model = connection.registry.model_for(endpoint.name, name)
     with Console(stderr=True).status(escape(f"Loading {name}")):
         await connection.registry.load(model.name)
+
+
+async def _require_whole_series(server: Server, items: Sequence[Item]) -> None:
+    """Refuse single rows for a model of series, which would take the rows of each request for a series of its own.
+
+    Raises:
+        WrongUsage: an item is a row, and the model takes series with columns.
+    """
+    model, values = server.call.model, [item.value for item in items]
+    columns = [value.values() for value in values if isinstance(value, dict)]
+    rows = [cells for cells in columns if not any(isinstance(cell, list) for cell in cells)]
+    if model is None or not rows:
+        return
+    card = await server.connection.get(f"/models/{quote(model, safe='')}")
+    if card["item"]["modality"] == "table_series":
+        raise WrongUsage(
+            [f"{model} takes series, and not single rows: --whole takes the rows of each file as a series."]
+        )
 
 
 def _groups(

@@ -34,6 +34,8 @@ def test_numbers_are_a_row_and_gaps_are_null(tmp_path: Path) -> None:
     assert items == [([1, 2.5], "a.csv, line 2"), ([None, None], "a.csv, line 4"), ([-0.03, 7], "a.csv, line 5")]
     assert read(tmp_path / "a.tsv", "1\t2\n3\t4", whole=True) == [([[1, 2], [3, 4]], "a.tsv")]
     assert read(tmp_path / "a.data", "1,2", takes_texts=False, text_format="csv") == [([1, 2], "a.data, line 1")]
+    with pytest.raises(Refused, match="line 2: 'second' is not a number"):
+        read(tmp_path / "a.csv", "x,y\nsecond,line\n1,2\n")
 
 
 def test_rows_of_a_table_are_objects_or_for_a_whole_file_columns(tmp_path: Path) -> None:

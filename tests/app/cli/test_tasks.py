@@ -24,8 +24,11 @@ from app.cli.parameters import PREFIX
 from app.cli.tasks import find_tasks, task_command
 from app.schemas.catalogue import task_endpoints
 from models.codecs.npy import to_npy
+from models.codecs.table import describe_table_series_codec
 from tests.app.cli.conftest import TEXT_MODEL, Run
 from tests.app.items import images, png
+from tests.app.routes.test_series_answers import CODEC as SERIES_CODEC
+from tests.app.routes.test_tables import write
 from tests.conftest import TINY
 
 NEW_TASK = '''
@@ -328,6 +331,20 @@ def test_a_reader_that_closes_the_pipe_early_ends_it_quietly(
         stdout.close()
     assert ended.value.code == 1
     assert capfd.readouterr().err == ""
+
+
+def test_a_series_is_sent_as_a_whole_or_not_at_all(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "series", "pumps", SERIES_CODEC.shape, describe_table_series_codec(SERIES_CODEC))
+    monkeypatch.setenv("MANIFOLD_WEIGHTS_DIR", str(tmp_path / "series"))
+    times = [f"2026-01-01T00:{second // 60:02}:{second % 60:02}" for second in range(150)]
+    lines = [f"{time},{number % 3},yes,a" for number, time in enumerate(times)]
+    (tmp_path / "rows.csv").write_text("\n".join(["score,flow,open,pump", *lines]) + "\n")
+    arguments = ["detect-anomalies", "rows.csv", "--from", "rows", "--model", "pumps", "--json"]
+    refused = run(*arguments)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "pumps takes series, and not single rows: --whole takes the rows" in refused.stderr.replace("\n", " ")
+    (output,) = outputs(run(*arguments, "--whole"))
+    assert len(output["rows"]["scores"]) == len(times)
 
 
 def test_no_request_is_under_way_when_the_connection_is_closed(
