@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Collection, Container, Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -331,16 +331,16 @@ def named_models(settings: Settings, offered: Collection[str], known: Collection
     return {*settings.models, *settings.model} if settings.models else set(offered)
 
 
-def _locate(name: str, location: str, taken: Container[str]) -> Path:
+def _locate(name: str, location: str, others: Mapping[str, Path]) -> Path:
     """Return the folder of a checkpoint that the settings give by path or by its id on the hub.
 
     Raises:
-        InvalidRequest: the name is taken or malformed.
+        InvalidRequest: the name is malformed, or that of another folder.
         CheckpointError: the checkpoint is neither a folder nor in the hub's cache.
     """
-    if not _NAME_PATTERN.fullmatch(name) or name in taken:
-        form = "NAME or ORG/NAME of letters, digits, dots, hyphens and underscores"
-        reason = "taken" if name in taken else f"not {form}"
-        raise InvalidRequest(f"the name {name[:100]!r} for {location} is {reason}")
     folder = Path(location).expanduser()
+    is_taken = name in others and not (folder.is_dir() and folder.samefile(others[name]))
+    if is_taken or not _NAME_PATTERN.fullmatch(name):
+        form = "NAME or ORG/NAME of letters, digits, dots, hyphens and underscores"
+        raise InvalidRequest(f"the name {name[:100]!r} for {location} is {'taken' if is_taken else f'not {form}'}")
     return folder if folder.is_dir() else find_in_cache(HubId.parse(location))

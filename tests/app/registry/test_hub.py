@@ -230,6 +230,13 @@ async def test_a_name_with_a_slash_is_written_in_paths_with_or_without_escape(tm
         assert (await client.post("/encode", json=body)).headers["x-model"] == "org/tiny"
 
 
+def test_a_folder_that_is_offered_anyway_may_be_given_by_its_name(tmp_path: Path) -> None:
+    write_text(tmp_path, "transformers/gpt")
+    (folder,) = (tmp_path / "transformers/gpt").iterdir()
+    registry = Registry(Settings(weights_dir=tmp_path, model={folder.name: f"{folder}/"}))
+    assert list(registry.models) == [folder.name]
+
+
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
