@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import click
 
-from app.cli.connection import model_name
 from app.cli.convert import convert_folder, print_report
 from app.cli.errors import INTERRUPTED, WrongUsage, sentence
 from app.errors import ManifoldError
@@ -26,6 +25,7 @@ def pull(hub_id: str, subfolder: str, convert: bool) -> None:
 
     The variables HF_TOKEN, HF_ENDPOINT and HF_HOME of Hugging Face's own programs apply.
     """
+    from app.cli.connection import model_name
     from app.conversion.convert import find_unsafe_weights
     from app.registry import hub
     from models.checkpoint import read_checkpoint

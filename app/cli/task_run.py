@@ -129,7 +129,11 @@ async def _connect(
 
 
 def _default_model(endpoint: "TaskEndpoint", items: Sequence[Item] | None, info: Mapping[str, Any]) -> str | None:
-    """Return the default model for the items; None if there is none, which the server then says itself."""
+    """Return the default model for the items; None if there is none, which the server then says itself.
+
+    Raises:
+        Refused: the items are texts, and no model of texts serves the task.
+    """
     from app.errors import InvalidRequest
     from app.registry.defaults import default_name
     from app.schemas.shared.kinds import kind_of_inputs
@@ -138,7 +142,10 @@ def _default_model(endpoint: "TaskEndpoint", items: Sequence[Item] | None, info:
         kind = kind_of_inputs(None if items is None else [item.value for item in items], endpoint.kinds)
     except InvalidRequest as error:
         raise refusal_of({"errors": [asdict(fault) for fault in error.faults]}, items) from None
-    return default_name(info["default_models"], endpoint.name, kind)
+    name = default_name(info["default_models"], endpoint.name, kind)
+    if name is None and kind == "text":
+        raise Refused([f"no model serves {endpoint.name} for texts"])
+    return name
 
 
 async def _load(connection: Connection, endpoint: "TaskEndpoint", name: str) -> None:

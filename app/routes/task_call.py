@@ -105,7 +105,9 @@ def _choose_model(services: Services, endpoint: TaskEndpoint, values: Any) -> Se
     name = members.get("model")
     if isinstance(name, str):
         return services.registry.model_for(endpoint.name, name)
-    kind = kind_of_inputs(members.get("inputs"), endpoint.kinds)
+    served = services.registry.default_models.get(endpoint.name, {})
+    takes_texts = endpoint.is_about_texts or "text" in served  # if no model takes sentences, a string is a bad image
+    kind = kind_of_inputs(members.get("inputs"), [kind for kind in endpoint.kinds if kind != "text" or takes_texts])
     return services.registry.default_model(endpoint.name, kind)
 
 

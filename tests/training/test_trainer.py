@@ -99,7 +99,8 @@ def test_a_recipe_is_named_like_its_module_and_its_rate_stays_in_range(name: str
         rates = [stage.learning_rate(step / 1000) for step in range(1000)]
         assert min(rates) >= 0
         assert max(rates) <= 1
-        assert rates[-1] < 0.01
+        hands_over = stage is not found.stages[-1]  # the next stage may go on at the same rate
+        assert rates[-1] < 0.01 or (hands_over and rates[-1] == max(rates))
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:

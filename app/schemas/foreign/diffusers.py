@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.schemas.shared.envelope import Strict
@@ -11,7 +11,12 @@ MAX_AXES = 4
 """Most axes of a tensor."""
 LEAST_FACTOR = 2.0**-126
 """Least positive number that float32 has with all its digits."""
-Dtype = Literal["float32", "float16", "bfloat16"]
+Dtype = Annotated[
+    Literal["float32", "float16", "bfloat16"],
+    WithJsonSchema({"type": "string", "pattern": "^(float32|float16|bfloat16)$"}),
+]
+OutputType = Annotated[Literal["pil", "pt"], WithJsonSchema({"type": "string", "pattern": "^(pil|pt)$"})]
+ImageFormat = Annotated[Literal["jpg", "png"], WithJsonSchema({"type": "string", "pattern": "^(jpg|png)$"})]
 
 
 def _check_axes(shape: list[int]) -> list[int]:
@@ -67,10 +72,8 @@ class RemoteDecodeQuery(RemoteScaling):
     do_scaling: bool = Field(
         False, description="Whether to undo the scaling by the factors in the checkpoint's `config.json`."
     )
-    output_type: Literal["pil", "pt"] = Field(
-        "pil", description="Whether the answer is a picture (`pil`) or a tensor (`pt`)."
-    )
-    image_format: Literal["jpg", "png"] = Field("jpg", description="Format of a picture that is answered.")
+    output_type: OutputType = Field("pil", description="Whether the answer is a picture (`pil`) or a tensor (`pt`).")
+    image_format: ImageFormat = Field("jpg", description="Format of a picture that is answered.")
     partial_postprocess: bool = Field(
         False,
         description="Whether a tensor is of bytes, `[n, height, width, channels]`, and else of numbers in [-1, 1], "

@@ -43,7 +43,7 @@ def expected(batch: Floats) -> Floats:
 
 BAD: list[tuple[int, bytes, dict[str, str]]] = [
     (400, b"{", JSON),
-    (400, b'{"inputs": ["no image"]}', JSON),
+    (400, b'{"inputs": ["data:image/png;base64,AAAA"]}', JSON),
     (400, b"no image", {"content-type": "image/png"}),
     (404, b'{"model": "nobody", "inputs": []}', JSON),
     (406, b'{"inputs": []}', JSON | {"accept": "text/html"}),
