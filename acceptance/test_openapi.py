@@ -40,7 +40,8 @@ def run_schemathesis(server: Served, folder: Path, *options: str, n_examples: in
         *("--checks", ",".join(CHECKS), "--continue-on-failure", "--no-shrink", "--workers", "2"),
         *("--report", "json", "--report-json-path", str(report), *options),
     ]
-    done = subprocess.run(command, cwd=folder, env=outside_environment(), capture_output=True, text=True, timeout=1500)
+    environment = outside_environment() | {"SCHEMATHESIS_HOOKS": str(FOLDER / "hooks.py")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-4_000:]
     found: dict[str, Any] = json.loads(report.read_text())
     return found
