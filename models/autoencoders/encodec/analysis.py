@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from models.autoencoders.encodec.model import Encodec
-from models.autoencoding.latents import check_finite
+from models.autoencoding.projection import project_groups
 from models.errors import InvalidItems, Problem
-from models.results import project_to_plane, rank_labels
+from models.results import rank_labels
 from models.seeding import seeded
 from models.tasks.audio import (
     ClassifySoundRequest,
@@ -58,14 +58,8 @@ def project(model: Encodec, requests: Sequence[ProjectSoundsRequest]) -> list[Pr
     Raises:
         InvalidItems: a request asks for the latents themselves, and these are not of width 2; or a latent overflows.
     """
-    sounds = [sound for request in requests for sound in request.sounds]
-    keys = [(sound.shape, sound.numpy().tobytes()) for sound in sounds]
-    different = dict(zip(keys, sounds, strict=True))  # equal sounds have equal latents, which a batch may not give them
-    rows = {key: row for row, key in enumerate(different)}
-    latents = model.latents_of(list(different.values()))
-    check_finite(latents)
-    parts = torch.split(latents[[rows[key] for key in keys]], [len(request.sounds) for request in requests])
-    return [project_to_plane(part, request.method) for request, part in zip(requests, parts, strict=True)]
+    groups = [request.sounds for request in requests]
+    return project_groups(model.latents_of, groups, [request.method for request in requests])
 
 
 def snr_db(sound: Tensor, other: Tensor) -> float:
