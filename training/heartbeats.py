@@ -38,7 +38,7 @@ class SeriesReconstruction(Stage[RecurrentAutoencoder]):
         return (ecg5000(resources.data).train.normal,)
 
     @override
-    def optimisers(self, model: RecurrentAutoencoder) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: RecurrentAutoencoder, companion: nn.Module) -> list[torch.optim.Optimizer]:
         return [torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.0)]
 
     @override

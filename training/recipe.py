@@ -62,8 +62,8 @@ class Stage(ABC, Generic[ModelT]):
     """One part of a training run: its items, its optimisers and its loss.
 
     A stage object holds no state of a run. State that must persist between steps beside the model and the optimisers,
-    such as persistent chains or averaged weights, goes into buffers of the module that `begin` returns, the companion.
-    It is saved with the model and dropped at the end of the stage.
+    such as persistent chains, averaged weights or a head that only training needs, goes into the module that `begin`
+    returns, the companion. It is saved with the model and dropped at the end of the stage.
     """
 
     name: str
@@ -91,8 +91,8 @@ class Stage(ABC, Generic[ModelT]):
         return self.n_epochs * (n_items // self.batch_size)
 
     @abstractmethod
-    def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
-        """Return the optimisers at their peak learning rates."""
+    def optimisers(self, model: ModelT, companion: nn.Module) -> list[torch.optim.Optimizer]:
+        """Return the optimisers of the model, and of what is trained of the companion, at their peak learning rates."""
 
     def learning_rate(self, progress: float) -> float:
         """Return the factor on the peak rates once the fraction `progress` in [0, 1) of all steps is done.

@@ -58,7 +58,7 @@ class GreyReconstruction(Stage[ModelT]):
         return nn.Module()
 
     @override
-    def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: ModelT, companion: nn.Module) -> list[torch.optim.Optimizer]:
         return muon_and_adamw(self._trained_part(model), muon_lr=self._muon_lr, adamw_lr=self._adamw_lr)
 
     @override
@@ -94,7 +94,7 @@ class DigitClassification(Stage[ModelT]):
         return nn.Module()
 
     @override
-    def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: ModelT, companion: nn.Module) -> list[torch.optim.Optimizer]:
         """Return Muon for the classifier's matrices and AdamW for its biases."""
         return muon_and_adamw(_classifier(model), muon_lr=0.01, adamw_lr=1e-3, weight_decay=0.01)
 

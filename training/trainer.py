@@ -89,7 +89,7 @@ def _train_stage(identity: _RunIdentity, number: int, model: Model, run: Run, hi
         fingerprint=identity.fingerprint(stage, n_steps),
         model=model,
         companion=companion,
-        optimisers=stage.optimisers(model),
+        optimisers=stage.optimisers(model, companion),
         history=history,
     )
     runner = _StepRunner(stage, state, items, identity.seed, n_steps)

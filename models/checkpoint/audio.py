@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast, get_type_hints
 
-import torch
 from typing_extensions import override
 
 from models.autoencoding.calibration import Calibration
 from models.catalogue import families
+from models.checkpoint.calibration_file import read_calibration
 from models.checkpoint.card import CARD_FILE, read_declarations, read_digests
 from models.checkpoint.common import (
     CALIBRATION_FILE,
@@ -22,17 +22,14 @@ from models.checkpoint.common import (
     WEIGHTS_FILE,
     Checkpoint,
     build_without_weights,
-    check_digest,
     digest_of,
 )
 from models.checkpoint.hugging_face import build_published, read_config
-from models.checkpoint.safetensors_files import parse_tensors
 from models.codecs.audio import AudioCodec
 from models.errors import CheckpointError, ConfigError
 from models.family import FamilySpec, Model
 from models.json_files import read_json
 from models.published import PublishedFormat, Values
-from models.regular_files import copied
 from models.tasks import DETECT_SOUND_ANOMALIES, Task
 
 MODALITY = "audio"
@@ -113,28 +110,8 @@ class AudioCheckpoint(Checkpoint):
         of_sounds = cast("SoundModel", model)
         of_sounds.digest = digest_of(model)
         if self.is_calibrated:
-            of_sounds.calibration = self._read_calibration(of_sounds.scores)
+            of_sounds.calibration = read_calibration(self.folder, self.name, self.digests, of_sounds.scores)
         return model
-
-    def _read_calibration(self, scores: tuple[str, ...]) -> Calibration:
-        """Return the calibration in the folder, which must have normal sounds' scores of these names.
-
-        Raises:
-            CheckpointError: the file is missing or damaged, has another digest, or lacks one of the scores.
-        """
-        place = f"{self.name}/{CALIBRATION_FILE}"
-        with copied(self.folder / CALIBRATION_FILE, place) as copy:
-            if CALIBRATION_FILE in self.digests:
-                check_digest(place, copy.data, self.digests[CALIBRATION_FILE], CARD_FILE)
-            tensors = {name: tensor.clone() for name, tensor in parse_tensors(copy, place).items()}
-        try:
-            calibration = Calibration.from_tensors(tensors)
-        except CheckpointError as error:
-            raise CheckpointError(f"{place}: {error}") from None
-        found = {name: calibration.scores.get(name, torch.empty(0)) for name in scores}
-        if missing := [name for name, values in found.items() if values.dim() != 1 or not len(values)]:
-            raise CheckpointError(f"{place} has no list of the scores {', '.join(missing)}")
-        return calibration
 
 
 def is_of_sounds(content: Values) -> bool:

@@ -12,10 +12,10 @@ from typing import Any, cast, get_type_hints
 
 from typing_extensions import override
 
-from models.autoencoding.calibration import Calibration
 from models.autoencoding.picture_tasks import CALIBRATED_TASKS
 from models.autoencoding.pictures import CALIBRATED_SCORES, PictureAutoencoder
 from models.catalogue import families
+from models.checkpoint.calibration_file import read_calibration
 from models.checkpoint.card import CARD_FILE, read_declarations, read_digests
 from models.checkpoint.common import (
     CALIBRATION_FILE,
@@ -23,16 +23,14 @@ from models.checkpoint.common import (
     Checkpoint,
     build_model,
     build_without_weights,
-    check_digest,
     digest_of,
 )
-from models.checkpoint.safetensors_files import open_tensors, parse_tensors
+from models.checkpoint.safetensors_files import open_tensors
 from models.codecs.picture import ANY_SIDE, PictureCodec
 from models.errors import CheckpointError, ConfigError
 from models.family import FamilySpec, Model
 from models.json_files import read_json, shorten
 from models.published import PublishedFormat, Values
-from models.regular_files import copied
 from models.tasks import Task
 
 TYPE_KEY = "_class_name"
@@ -84,25 +82,9 @@ class DiffusersCheckpoint(Checkpoint):
             )
         model.digest = digest_of(model)
         if self.is_calibrated:
-            self._calibrate(model)
+            model.use_calibration(read_calibration(self.folder, self.name, self.digests, CALIBRATED_SCORES))
+            model.task_functions = {**model.task_functions, **CALIBRATED_TASKS}
         return model
-
-    def _calibrate(self, model: PictureAutoencoder) -> None:
-        """Let a model detect anomalies.
-
-        Raises:
-            CheckpointError: the calibration is damaged, has another digest, or lacks a score.
-        """
-        place = f"{self.name}/{CALIBRATION_FILE}"
-        with copied(self.folder / CALIBRATION_FILE, place) as copy:
-            if (digest := self.digests.get(CALIBRATION_FILE)) is not None:
-                check_digest(place, copy.data, digest, CARD_FILE)
-            tensors = {key: tensor.clone() for key, tensor in parse_tensors(copy, place).items()}
-        calibration = Calibration.from_tensors(tensors)
-        if missing := [name for name in CALIBRATED_SCORES if not len(calibration.scores.get(name, ()))]:
-            raise CheckpointError(f"{place} has no scores of the kind {missing[0]}")
-        model.use_calibration(calibration)
-        model.task_functions = {**model.task_functions, **CALIBRATED_TASKS}
 
 
 def read_diffusers(folder: Path, name: str, content: Values) -> DiffusersCheckpoint:

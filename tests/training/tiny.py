@@ -35,7 +35,7 @@ class TinyStage(Stage[VanillaAutoencoder]):
         companion.register_buffer("step", torch.zeros(()))
         return companion
 
-    def optimisers(self, model: VanillaAutoencoder) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: VanillaAutoencoder, companion: nn.Module) -> list[torch.optim.Optimizer]:
         return muon_and_adamw(model, muon_lr=0.02, adamw_lr=0.01)
 
     def loss(self, model: VanillaAutoencoder, batch: Batch, generator: torch.Generator, companion: nn.Module) -> Tensor:

@@ -54,7 +54,7 @@ class Adversarial(Stage[AdversarialAutoencoder]):
         return companion
 
     @override
-    def optimisers(self, model: AdversarialAutoencoder) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: AdversarialAutoencoder, companion: nn.Module) -> list[torch.optim.Optimizer]:
         """Return Muon and AdamW for the autoencoder, and AdamW with little momentum for the discriminators."""
         discriminators = nn.ModuleList([model.discriminator, model.class_discriminator or nn.Module()])
         others = nn.ModuleList([model.trunk, model.code_head, model.class_head or nn.Module(), model.decoder])

@@ -38,7 +38,7 @@ class ColourReconstruction(Stage[ConvolutionalAutoencoder]):
         return (cifar10_images(resources.data).train,)
 
     @override
-    def optimisers(self, model: ConvolutionalAutoencoder) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: ConvolutionalAutoencoder, companion: nn.Module) -> list[torch.optim.Optimizer]:
         """Return Muon for the kernels and AdamW for the biases."""
         return muon_and_adamw(model, muon_lr=0.02, kernel_lr=0.02, adamw_lr=2e-3)
 

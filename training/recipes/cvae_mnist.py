@@ -37,7 +37,7 @@ class ConditionalBound(Stage[VariationalAutoencoder]):
         return nn.Module()
 
     @override
-    def optimisers(self, model: VariationalAutoencoder) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: VariationalAutoencoder, companion: nn.Module) -> list[torch.optim.Optimizer]:
         """Return Muon for the matrices and AdamW for the biases."""
         return muon_and_adamw(model, muon_lr=0.05, adamw_lr=1e-3)
 

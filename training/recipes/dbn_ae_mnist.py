@@ -51,7 +51,7 @@ class Pretraining(Stage[DeepBeliefNetwork]):
         return chains
 
     @override
-    def optimisers(self, model: DeepBeliefNetwork) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: DeepBeliefNetwork, companion: nn.Module) -> list[torch.optim.Optimizer]:
         """Return gradient descent with momentum and a little weight decay, after Hinton's guide (2010)."""
         parameters = model.machines[self.level].parameters()
         return [torch.optim.SGD(parameters, lr=self.rate, momentum=0.9, weight_decay=1e-4)]

@@ -48,7 +48,7 @@ class Bound(Stage[VariationalAutoencoder]):
         return nn.Module()
 
     @override
-    def optimisers(self, model: VariationalAutoencoder) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: VariationalAutoencoder, companion: nn.Module) -> list[torch.optim.Optimizer]:
         """Return Muon for the matrices and AdamW for the biases."""
         return muon_and_adamw(model, muon_lr=self.muon_lr, adamw_lr=1e-3, weight_decay=0.0)
 

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from models.autoencoders.encodec.config import EncodecConfig
 from models.autoencoders.encodec.model import Encodec
 from models.autoencoders.encodec.objective import MelSettings, SpectralLoss, commitment_loss, time_loss
+from models.layers.feedforward import FeedForward
 from training.data.files import DataFolder
 from training.data.fsdd import DIGITS, SpokenDigits
-from training.errors import TrainingError
 from training.recipe import Batch, Resources, Stage
 from training.sounds.codebooks import CodebookAverages, quantise, residuals_before
 
@@ -30,6 +31,8 @@ LABEL_SMOOTHING = 0.1
 EPSILON = 1e-6
 """What is added to a variance before its root is taken, whose slope is infinite at 0."""
 N_DIGITS = len(DIGITS)
+HEAD_WIDTH = 64
+"""Width of the hidden layer of the head that tells the digit."""
 MAX_GAIN_DB = 6.0
 """Largest change of the volume of a training sound, in decibels."""
 
@@ -41,8 +44,8 @@ class SoundReconstruction(Stage[Encodec]):
     these begin at a random place of it, and their volume and sign are changed at random. The volume must not be
     normalised by the model.
 
-    So that latents tell what is said, the cross-entropy of the model's classifier is minimised as well. It is given the
-    frames of the recording that has most of them in a sound.
+    So that frames tell what is said, the cross-entropy of a head that is trained with them is minimised as well. It is
+    given the means and deviations of the frames of the recording that has most of them in a sound.
 
     Attributes:
         has_codebooks: whether the frames are quantised. If so, the number of codebooks of each sound is drawn from
@@ -107,19 +110,22 @@ class SoundReconstruction(Stage[Encodec]):
     @torch.no_grad()
     def begin(self, model: Encodec, items: Batch) -> nn.Module:
         """Make the codebooks from the frames of random sounds, where the stage has them."""
+        companion = _Companion(model.config)
         if not self.has_codebooks:
-            return nn.Module()
+            return companion
         n_frames = self._n_samples // model.config.hop
         sounds = items[0][torch.randperm(len(items[0]))[: -(-N_CLUSTERED_FRAMES // n_frames)], : self._n_samples]
         frames = torch.cat([model.encoder(part[:, None]) for part in torch.split(sounds, self.batch_size)])
-        averages = CodebookAverages(model.config).to(frames.device)
-        averages.initialise(model.quantiser, frames.transpose(1, 2).flatten(0, 1), self.batch_size * n_frames)
-        return averages
+        companion.averages.to(frames.device)
+        vectors = frames.transpose(1, 2).flatten(0, 1)
+        companion.averages.initialise(model.quantiser, vectors, self.batch_size * n_frames)
+        return companion
 
     @override
-    def optimisers(self, model: Encodec) -> list[torch.optim.Optimizer]:
-        """Return Adam for the networks; the codebooks are moving averages."""
-        parameters = [p for name, p in model.named_parameters() if not name.startswith("quantiser.")]
+    def optimisers(self, model: Encodec, companion: nn.Module) -> list[torch.optim.Optimizer]:
+        """Return Adam for the networks and the head; the codebooks are moving averages."""
+        head = cast("_Companion", companion).head
+        parameters = [p for part in (model.encoder, model.decoder, head) for p in part.parameters()]
         return [torch.optim.AdamW(parameters, lr=self._lr, betas=(0.9, 0.99), weight_decay=0.0)]
 
     @override
@@ -132,7 +138,8 @@ class SoundReconstruction(Stage[Encodec]):
         """Return the weighted sum of the losses, and move the codebooks."""
         sounds, owners = self._vary(batch, generator)
         frames: Tensor = model.encoder(sounds[:, None])
-        total = self._class_weight * class_loss(model, frames, owners[:, model.config.hop // 2 :: model.config.hop])
+        own = cast("_Companion", companion)
+        total = self._class_weight * class_loss(own.head, frames, owners[:, model.config.hop // 2 :: model.config.hop])
         if not self.has_codebooks:
             return total + self._distance(model.decoder(frames)[:, 0], sounds)
         known = torch.tensor([model.config.codebooks_at(bandwidth) for bandwidth in model.config.bandwidths])
@@ -141,8 +148,8 @@ class SoundReconstruction(Stage[Encodec]):
         quantised, errors, indices = quantise(model.quantiser, frames, n_codebooks)
         total = total + self._distance(model.decoder(quantised)[:, 0], sounds)
         total = total + self._commitment_weight * commitment_loss(errors, n_codebooks)
-        averages, flat = cast("CodebookAverages", companion), indices.transpose(0, 1).flatten(1)
-        averages.update(model.quantiser, residuals_before(errors, frames), flat, generator)
+        flat = indices.transpose(0, 1).flatten(1)
+        own.averages.update(model.quantiser, residuals_before(errors, frames), flat, generator)
         return total
 
     def _vary(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -164,21 +171,26 @@ class SoundReconstruction(Stage[Encodec]):
         return spectral + self._time_weight * time_loss(own, sounds)
 
 
-def class_loss(model: Encodec, frames: Tensor, owners: Tensor) -> Tensor:
-    """Return the cross-entropy of the digits, given the frames `[B, D, F]` of one recording of each sound.
+class _Companion(nn.Module):
+    """The moving averages of the codebooks, and a head that tells the digit by what `class_loss` gives it."""
 
-    `owners` `[B, F]` tells the recordings and digits of the frames; see `SoundReconstruction.items`.
+    def __init__(self, config: EncodecConfig) -> None:
+        super().__init__()
+        self.averages = CodebookAverages(config)
+        self.head = FeedForward((2 * config.latent_width, HEAD_WIDTH, N_DIGITS), "gelu")
 
-    Raises:
-        TrainingError: the model has no classifier.
+
+def class_loss(head: nn.Module, frames: Tensor, owners: Tensor) -> Tensor:
+    """Return the cross-entropy of a head's digits, given the frames `[B, D, F]` of one recording of each sound.
+
+    `owners` `[B, F]` tells the recordings and digits of the frames; see `SoundReconstruction.items`. The head is given
+    the means and the standard deviations of the frames, `[B, 2 D]`.
     """
-    if model.classifier is None:
-        raise TrainingError("the model was built without labels; there is no classifier to train")
     chosen = owners.mode(1).values
     is_own = (owners == chosen[:, None]).float().unsqueeze(1)  # (B, 1, F)
     n_own = is_own.sum(2)
     means = (frames * is_own).sum(2) / n_own
     squares = ((frames - means[:, :, None]) * is_own).square().sum(2) / n_own
     latents = torch.cat([means, (squares + EPSILON).sqrt()], 1)
-    logits, digits = model.classifier(latents), (chosen % N_DIGITS).long()
+    logits, digits = head(latents), (chosen % N_DIGITS).long()
     return functional.cross_entropy(logits, digits, label_smoothing=LABEL_SMOOTHING)

@@ -83,7 +83,7 @@ class FineTuning(AveragedStage[TextEncoder]):
         return super().begin(model, items)
 
     @override
-    def optimisers(self, model: TextEncoder) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: TextEncoder, companion: nn.Module) -> list[torch.optim.Optimizer]:
         """Return AdamW with a lower rate for embeddings, or Muon and AdamW."""
         if self._muon_lr is not None:
             return muon_and_adamw(model, muon_lr=self._muon_lr, adamw_lr=self._lr, weight_decay=0.01)

@@ -90,7 +90,7 @@ class Pretraining(Stage[ModelT], Generic[ModelT]):
             yield from tokenise_documents(tokenizer, source.texts(resources.data), source.name)
 
     @override
-    def optimisers(self, model: ModelT) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: ModelT, companion: nn.Module) -> list[torch.optim.Optimizer]:
         """Return Muon for matrices other than embeddings, and AdamW for the rest."""
         return muon_and_adamw(model, muon_lr=self._muon_lr, adamw_lr=self._adamw_lr, weight_decay=0.1)
 

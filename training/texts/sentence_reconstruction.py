@@ -81,7 +81,7 @@ class SentenceReconstruction(AveragedStage[RecurrentTextAutoencoder]):
         return super().begin(model, items)
 
     @override
-    def optimisers(self, model: RecurrentTextAutoencoder) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: RecurrentTextAutoencoder, companion: nn.Module) -> list[torch.optim.Optimizer]:
         return [torch.optim.AdamW(model.parameters(), lr=self._lr, betas=(0.9, 0.98), weight_decay=0.0)]
 
     @override

@@ -65,7 +65,7 @@ class Translation(AveragedStage[VanillaTransformer]):
         return super().begin(model, items)
 
     @override
-    def optimisers(self, model: VanillaTransformer) -> list[torch.optim.Optimizer]:
+    def optimisers(self, model: VanillaTransformer, companion: nn.Module) -> list[torch.optim.Optimizer]:
         """Return Muon for matrices other than embeddings, and AdamW for the rest."""
         return muon_and_adamw(model, muon_lr=self._muon_lr, adamw_lr=self._adamw_lr, weight_decay=0.1)
 

@@ -45,6 +45,7 @@ FAMILY = FamilySpec(
             conv_shortcut=True,
             labels=("a", "b", "c"),
             classifier_widths=(5,),
+            classifier_kernel=3,
         ),
         EncodecConfig(
             **_TINY,

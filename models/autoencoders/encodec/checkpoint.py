@@ -37,6 +37,7 @@ KEYS = {
     "trim_right_ratio": "trim_right_ratio",
     "codebook_size": "codebook_size",
     "conv_shortcut": "use_conv_shortcut",
+    "classifier_kernel": "classifier_kernel",
 }
 """The keys of `config.json` of the hyperparameters that are no lists."""
 LISTS: Mapping[str, tuple[str, type[int] | type[float], tuple[float, ...]]] = {
@@ -66,6 +67,7 @@ DEFAULTS: dict[str, Any] = {
     "trim_right_ratio": 1.0,
     "codebook_size": 1024,
     "use_conv_shortcut": True,
+    "classifier_kernel": 1,
 }
 """What transformers takes for a key that is missing."""
 CLASSIFIER = "EncodecForAudioClassification"
@@ -139,9 +141,8 @@ def _read_config(values: Values, heads: tuple[str, ...]) -> EncodecConfig:
     hyperparameters["labels"] = read_labels(values) if HEAD in heads else ()
     floats = {name: float(hyperparameters[name]) for name in ("chunk_s", "overlap", "trim_right_ratio")}
     lists = {name: _read_list(values, name) for name in LISTS}
-    if HEAD not in heads:
-        lists["classifier_widths"] = ()
-    return EncodecConfig(**{**hyperparameters, **floats, **lists})
+    without_classifier = {} if HEAD in heads else {"classifier_widths": (), "classifier_kernel": 1}
+    return EncodecConfig(**{**hyperparameters, **floats, **lists, **without_classifier})
 
 
 def _read_list(values: Values, name: str) -> tuple[Any, ...]:
@@ -159,9 +160,11 @@ def _write_config(config: EncodecConfig) -> dict[str, Any]:
     if not config.chunk_s:
         values |= {"chunk_length_s": None, "overlap": None}
     lists = {key: list(getattr(config, name)) for name, (key, _, _) in LISTS.items() if getattr(config, name)}
-    labels = write_labels(config.labels) if config.labels else {}
-    architecture = CLASSIFIER if config.labels else "EncodecModel"
-    return {"model_type": "encodec", "architectures": [architecture], **values, **lists, **labels}
+    if not config.labels:
+        del values["classifier_kernel"]
+        return {"model_type": "encodec", "architectures": ["EncodecModel"], **values, **lists}
+    labels = write_labels(config.labels)
+    return {"model_type": "encodec", "architectures": [CLASSIFIER], **values, **lists, **labels}
 
 
 def _links(config: EncodecConfig) -> Iterator[Link]:
@@ -170,8 +173,9 @@ def _links(config: EncodecConfig) -> Iterator[Link]:
     for k in range(config.n_codebooks):
         yield Link(f"quantiser.codebooks.{k}", (f"quantizer.layers.{k}.codebook.embed",))
     if config.labels:
-        for i in range(len(config.classifier_widths) + 1):
-            yield from links(f"classifier.{2 * i}", f"classifier.{2 * i}")  # activations have the odd numbers
+        for i in range(len(config.classifier_widths)):
+            yield from links(f"classifier.convolutions.{i}", f"classifier.convolutions.{i}")
+        yield from links("classifier.output", "classifier.output")
 
 
 def _encoder_links(config: EncodecConfig) -> Iterator[Link]:

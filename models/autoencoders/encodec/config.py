@@ -46,8 +46,9 @@ class EncodecConfig(FamilyConfig):
         trim_right_ratio: share of the surplus of a transposed convolution that is cut at the right; 1 unless `causal`.
         codebook_size: vectors of a codebook, a power of 2.
         conv_shortcut: whether the shortcut of a residual block is a convolution.
-        labels: names of the classes. If there are any, the model has a classifier of pooled frames too.
-        classifier_widths: widths of the hidden layers of the classifier.
+        labels: names of the classes. If there are any, the model has a classifier too.
+        classifier_widths: channels of the convolutions of the classifier.
+        classifier_kernel: kernel of these convolutions, an odd number of frames.
 
     Raises:
         ConfigError: a value is out of range.
@@ -77,6 +78,7 @@ class EncodecConfig(FamilyConfig):
     conv_shortcut: bool
     labels: tuple[str, ...] = ()
     classifier_widths: tuple[int, ...] = ()
+    classifier_kernel: int = 1
 
     def __post_init__(self) -> None:
         for name in (
@@ -100,6 +102,8 @@ class EncodecConfig(FamilyConfig):
         self.require(len(self.labels) != 1, "labels", "none, or two or more")
         self.require(all(width > 0 for width in self.classifier_widths), "classifier_widths", "positive, each of them")
         self.require(bool(self.labels) or not self.classifier_widths, "classifier_widths", "empty without classes")
+        is_odd = self.classifier_kernel > 0 and self.classifier_kernel % 2 == 1
+        self.require(is_odd, "classifier_kernel", "a positive odd number")
         self._check_chunks()
         self._check_bandwidths()
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from models.autoencoders.encodec.classifier import SoundClassifier
 from models.autoencoders.encodec.config import EncodecConfig
 from models.autoencoders.encodec.network import Decoder, Encoder
 from models.autoencoders.encodec.quantiser import ResidualQuantiser
@@ -18,7 +19,6 @@ from models.autoencoding.calibration import Calibration
 from models.autoencoding.compression.stream import DIGEST_BYTES
 from models.errors import InvalidItems, Problem
 from models.family import Model
-from models.layers.feedforward import FeedForward
 from models.ops import devices
 from models.ops.cooperation import begin_part
 from models.ops.devices import to_cpu
@@ -61,7 +61,7 @@ class Encodec(Model):
         latent_width: width of the latent of a whole sound.
         scores: names of the anomaly scores; the first is the default.
         calibration: measurements of normal sounds; None for models without them, which find no anomalies.
-        classifier: maps latents of whole sounds to the logits of the classes; None for models without classes.
+        classifier: maps frames of whole sounds to the logits of the classes; None for models without classes.
     """
 
     digest: bytes = bytes(DIGEST_BYTES)
@@ -77,8 +77,7 @@ class Encodec(Model):
         self.max_pass_samples = max(MAX_SAMPLES_AT_ONCE, config.chunk_samples)
         self.latent_width = 2 * config.latent_width
         self.labels = config.labels
-        widths = (self.latent_width, *config.classifier_widths, len(config.labels))
-        self.classifier = FeedForward(widths, "gelu") if config.labels else None
+        self.classifier = SoundClassifier(config) if config.labels else None
 
     def forward(self, chunks: Tensor) -> Tensor:
         """Reconstruct `[B, C, T]` with all codebooks; T is rounded up to whole frames."""
@@ -136,23 +135,26 @@ class Encodec(Model):
             encoded.append(SoundCodes(chunks=chunks_of_sound, scales=scales_of_sound, length=sound.shape[1]))
         return encoded
 
-    def latents_of(self, sounds: Sequence[Tensor]) -> Tensor:
-        """Map sounds `[C, T]` to latents `[n, 2 D]`: the means and the standard deviations of the frames over time."""
+    def frames_of(self, sounds: Sequence[Tensor]) -> list[Tensor]:
+        """Map sounds `[C, T]` to the frames of all their chunks, `[D, F]` each, which no codebook has approximated."""
         found: dict[Place, Tensor] = {}
         for own, chunks in self._chunks_of(sounds):
             found |= dict(zip(own, to_cpu(self._frames_of(chunks)[0]), strict=True))
-        latents = []
-        for i, sound in enumerate(sounds):
-            n_chunks = len(self.config.chunk_lengths(sound.shape[1]))
-            deviations, means = torch.std_mean(torch.cat([found[i, j] for j in range(n_chunks)], 1), 1, correction=0)
-            latents.append(torch.cat([means, deviations]))
-        return torch.stack(latents)
+        n_chunks = [len(self.config.chunk_lengths(sound.shape[1])) for sound in sounds]
+        return [torch.cat([found[i, j] for j in range(n)], 1) for i, n in enumerate(n_chunks)]
+
+    def latents_of(self, sounds: Sequence[Tensor]) -> Tensor:
+        """Map sounds `[C, T]` to latents `[n, 2 D]`: the means and the standard deviations of the frames over time."""
+        both = [torch.std_mean(frames, 1, correction=0) for frames in self.frames_of(sounds)]
+        return torch.stack([torch.cat([means, deviations]) for deviations, means in both])
 
     def class_logits_of(self, sounds: Sequence[Tensor]) -> Tensor:
         """Return the logits of the classes of sounds `[C, T]`, `[n, n_labels]`. Only models with labels have them."""
         if self.classifier is None:
             raise NotImplementedError("this model was built without labels")
-        return to_cpu(self.classifier(self._to_device(self.latents_of(sounds))))
+        every = [self._to_device(frames)[None] for frames in self.frames_of(sounds)]
+        logits = [self.classifier(frames, torch.tensor([frames.shape[2]], device=frames.device)) for frames in every]
+        return to_cpu(torch.cat(logits))
 
     def _chunks_of(self, sounds: Sequence[Tensor]) -> Iterator[tuple[list[Place], Tensor]]:
         """Yield the chunks of sounds in batches `[B, C, T]` of one length, on the device, with their places."""

@@ -45,14 +45,35 @@ def test_a_latent_is_the_mean_and_the_deviation_of_all_frames(number: int) -> No
         np.testing.assert_allclose(latent, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_the_classifier_reads_the_latent() -> None:
+def test_the_classifier_convolves_the_frames_of_a_sound_and_pools_them() -> None:
     model = tiny(0)
     sounds = random_sounds(model)
-    state = {name: weight.double().numpy() for name, weight in model.state_dict().items() if "classifier" in name}
-    hidden = model.latents_of(sounds).double().numpy() @ state["classifier.0.weight"].T + state["classifier.0.bias"]
-    erf = torch.erf(torch.from_numpy(hidden) / 2**0.5).numpy()
-    wanted = 0.5 * hidden * (1 + erf) @ state["classifier.2.weight"].T + state["classifier.2.bias"]
-    np.testing.assert_allclose(model.class_logits_of(sounds), wanted, rtol=1e-4, atol=1e-5)
+    state = {name: weight.double() for name, weight in model.state_dict().items() if "classifier" in name}
+    kernel, bias, weight, output_bias = (
+        state[f"classifier.{name}"]
+        for name in ("convolutions.0.weight", "convolutions.0.bias", "output.weight", "output.bias")
+    )
+    for frames, found in zip(model.frames_of(sounds), model.class_logits_of(sounds), strict=True):
+        n = frames.shape[1]
+        padded = torch.nn.functional.pad(frames.double(), (1, 1))
+        taps = torch.stack([kernel[:, :, i] @ padded[:, i : i + n] for i in range(3)])
+        hidden = taps.sum(0) + bias[:, None]
+        hidden = 0.5 * hidden * (1 + torch.erf(hidden / 2**0.5))
+        pooled = torch.cat([hidden.mean(1), (hidden.var(1, correction=0) + 1e-6).sqrt()])
+        torch.testing.assert_close(found.double(), weight @ pooled + output_bias, rtol=1e-4, atol=1e-5)
+
+
+def test_the_logits_of_a_sound_are_those_beside_longer_sounds() -> None:
+    classifier = tiny(0).classifier
+    assert classifier is not None
+    short, long = torch.randn(1, 6, 5), torch.randn(1, 6, 9)
+    batch = torch.cat([torch.cat([short, torch.randn(1, 6, 4)], 2), long])
+    together = classifier(batch, torch.tensor([5, 9]))
+    torch.testing.assert_close(together[:1], classifier(short, torch.tensor([5])))
+    torch.testing.assert_close(together[1:], classifier(long, torch.tensor([9])))
+
+
+def test_a_model_without_labels_has_no_classifier() -> None:
     assert CLASSIFY_SOUND not in tiny(1).task_functions
     with pytest.raises(NotImplementedError, match="without labels"):
         tiny(1).class_logits_of([torch.rand(2, 80)])
@@ -120,10 +141,11 @@ def test_a_classifier_without_weights_is_missing_and_one_that_is_not_declared_is
     checkpoint = read_checkpoint(tmp_path)
     assert CLASSIFY_SOUND not in checkpoint.tasks
     load_model(checkpoint)
-    assert checkpoint.unused == [f"classifier.{i}.{name}" for i in (0, 2) for name in ("bias", "weight")]
+    parts = ("convolutions.0.bias", "convolutions.0.weight", "output.bias", "output.weight")
+    assert checkpoint.unused == [f"classifier.{part}" for part in parts]
     change(tmp_path, architectures=["EncodecForAudioClassification"])
-    change_weights(tmp_path, lambda weights: weights.pop("classifier.2.bias"))
-    with pytest.raises(CheckpointError, match=r"missing .*classifier\.2\.bias"):
+    change_weights(tmp_path, lambda weights: weights.pop("classifier.output.bias"))
+    with pytest.raises(CheckpointError, match=r"missing .*classifier\.output\.bias"):
         load_model(read_checkpoint(tmp_path))
 
 

@@ -127,7 +127,7 @@ def test_a_damaged_calibration_is_an_error_that_names_it(folder: Path, pictures:
     path = folder / "calibration.safetensors"
     tensors = load_file(path)
     save_file({name: tensor for name, tensor in tensors.items() if name != "scores.mae"}, path)
-    with pytest.raises(CheckpointError, match=r"mine/calibration.safetensors has no scores of the kind mae"):
+    with pytest.raises(CheckpointError, match=r"mine/calibration.safetensors has no list of the scores mae"):
         load_model(read_checkpoint(folder))
     path.write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match=r"mine/calibration.safetensors is not a whole safetensors file"):

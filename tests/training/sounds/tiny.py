@@ -39,6 +39,7 @@ CONFIG = EncodecConfig(
     conv_shortcut=True,
     labels=DIGITS,
     classifier_widths=(8,),
+    classifier_kernel=3,
 )
 """125 frames a second, of 64 samples each; codebooks of 500 bit/s, of which 2, 4 and 6 are used."""
 

@@ -126,7 +126,7 @@ def test_vectors_equal_those_of_the_encode_task(tmp_path: Path) -> None:
 
 def test_muon_updates_matrices_other_than_embeddings() -> None:
     model = bert(30, heads=("span",))
-    muon, adamw = SpanExtraction(**tuning(), rows_of=lambda data: [], muon_lr=0.02).optimisers(model)
+    muon, adamw = SpanExtraction(**tuning(), rows_of=lambda data: [], muon_lr=0.02).optimisers(model, torch.nn.Module())
     theirs = {id(p): group["lr"] for o in (muon, adamw) for group in o.param_groups for p in group["params"]}
     matrices = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
     assert isinstance(muon, Muon)
@@ -135,7 +135,7 @@ def test_muon_updates_matrices_other_than_embeddings() -> None:
 
 def test_only_the_rate_of_embeddings_is_smaller() -> None:
     model = bert(50, heads=("span",))
-    (optimiser,) = STAGES["spans"][0]().optimisers(model)
+    (optimiser,) = STAGES["spans"][0]().optimisers(model, torch.nn.Module())
     rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
     names = dict(model.named_parameters())
     assert len(rates) == len(names)

@@ -198,7 +198,7 @@ def labelled() -> list[LabelledText]:
 def losses(stage: Stage[Any], model: Any, items: Batch, n_steps: int) -> list[float]:
     """Return the losses of `n_steps` steps over all items, at the peak rates of the stage's own optimisers."""
     companion = stage.begin(model, items)
-    optimisers = stage.optimisers(model.train())
+    optimisers = stage.optimisers(model.train(), companion)
     found: list[float] = []
     for step in range(n_steps):
         loss = stage.loss(model, items, torch.Generator().manual_seed(step), companion)
