@@ -70,10 +70,10 @@ pin-images:
 clean:
 	rm -rf .venv
 
-# One stamp a set of extras; the last set contains all others.
+# One stamp a set of extras; the last set contains all others. `core` has files of sounds, which a shipped model takes.
 .venv/core .venv/docs .venv/train .venv/dev: pyproject.toml constraints.txt hatch_build.py $(wildcard models/ops/avx512/*.?pp)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(if $(filter core,$(@F)),,[$(@F)])'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(if $(filter core,$(@F)),audio,$(@F))]'
 	touch $@
 
 # Another version of transformers, which some tests ask in a process of its own.

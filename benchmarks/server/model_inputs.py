@@ -37,11 +37,17 @@ class ModelInputs:
         return [" ".join(self.draw.choices(WORDS, k=n_words)) for _ in range(n)]
 
     def items(self, n: int) -> list[Any]:
-        """Return items of the model's shape, of numbers between 0 and 1."""
+        """Return items of the model's shape, of numbers between 0 and 1; sounds of up to a tenth of a second."""
+        if self.is_sound:
+            most = self.card["item"]["shape"][0] // 10
+            lengths = self._numbers.integers(1, most, n, endpoint=True)
+            return [self._rounded(self._numbers.uniform(-1, 1, length)) for length in lengths]
         return self._rounded(self._numbers.random((n, *self.card["item"]["shape"])))
 
     def latents(self, n: int) -> list[Any]:
-        """Return latents of the model's shape, from a normal distribution."""
+        """Return latents of the model's shape, from a normal distribution; of sounds, the codes of a single frame."""
+        if self.is_sound:
+            return [{"codes": [[[int(self._numbers.integers(2))]]], "length": 1} for _ in range(n)]
         return self._rounded(self._numbers.normal(size=(n, *self.card["latent_shape"])))
 
     def items_with_gaps(self, n: int) -> list[Any]:
@@ -58,6 +64,11 @@ class ModelInputs:
     def is_text(self) -> bool:
         """Return whether the model reads texts."""
         return self.card["item"]["modality"] in ("text", "sentence")
+
+    @property
+    def is_sound(self) -> bool:
+        """Return whether the model takes sounds, which have one channel here."""
+        return bool(self.card["item"]["modality"] == "audio")
 
     def of_task(self, task: str, n: int = 1, n_words: int | None = None) -> list[Any] | None:
         """Return the inputs of a request; None for a task without any. Streams to decompress are not made here."""

@@ -17,8 +17,8 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 DOCS = "docs/"
-PICTURES = (".png", ".svg")
-"""Ends of the names of files that belong to a document beside them."""
+SHOWN_FILES = (".png", ".svg", ".flac")
+"""Ends of the names of pictures and sounds that belong to a document beside them."""
 LANDING_PAGES = {"README.md": "index.md"}
 """Pages of the guide that take the place of documents for readers of the repository."""
 SEARCH_WEIGHTS = {
@@ -43,12 +43,12 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the documents of the navigation that are not in the folder `docs`, with the pictures beside them."""
+    """Add the documents of the navigation that are not in the folder `docs`, with pictures and sounds beside them."""
     for name in _documents(config.nav or []):
         document = ROOT / name
         if files.get_file_from_path(name) is None and document.is_file():
-            pictures = (path for path in sorted(document.parent.iterdir()) if path.suffix in PICTURES)
-            for path in (document, *pictures):
+            shown = (path for path in sorted(document.parent.iterdir()) if path.suffix in SHOWN_FILES)
+            for path in (document, *shown):
                 place = path.relative_to(ROOT).as_posix()
                 files.append(File(place, str(ROOT), config.site_dir, config.use_directory_urls))
     if template := files.get_file_from_path("sitemap.xml"):  # which would be copied as it is

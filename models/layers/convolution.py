@@ -6,7 +6,10 @@ Shapes: `B` batch, `C` channels, `H` height, `W` width.
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
 
 KERNEL = 3
 """Width of the square kernels, in pixels."""
@@ -28,6 +31,57 @@ class Residual(nn.Module):
         """Compute `[B, C, H, W]` from `[B, C, H, W]`."""
         output: Tensor = images + self.branch(images)
         return output
+
+
+class Doubling(nn.Sequential):
+    """A convolution of maps whose sides are doubled first: each position becomes four equal ones.
+
+    Of the three rows of a kernel, two lie on one row of the smaller maps, and so do two of its columns. Their weights
+    are added up, which makes four kernels of 2x2, one for each of the four positions, and 4 of 9 products remain. The
+    result is the same up to rounding.
+    """
+
+    def __init__(self, n_channels: int, *, bias: bool = True) -> None:
+        super().__init__(nn.Upsample(scale_factor=2.0), nn.Conv2d(n_channels, n_channels, KERNEL, padding=1, bias=bias))
+
+    @property
+    def convolution(self) -> nn.Conv2d:
+        """The convolution of the doubled maps."""
+        convolution: nn.Conv2d = self[1]  # type: ignore[assignment] # since it is a module
+        return convolution
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        """Compute `[B, C, 2 H, 2 W]` from `[B, C, H, W]`."""
+        (n, n_channels, height, width), bias = input.shape, self.convolution.bias
+        of_position = functional.conv2d(
+            input, self._kernels(), None if bias is None else bias.repeat(4), padding=1
+        )  # (B, 4 C, H + 1, W + 1)
+        is_last = input.is_contiguous(memory_format=torch.channels_last)
+        memory_format = torch.channels_last if is_last else torch.contiguous_format
+        doubled = torch.empty(
+            (n, n_channels, 2 * height, 2 * width),
+            dtype=of_position.dtype,
+            device=of_position.device,
+            memory_format=memory_format,
+        )
+        for place, own in enumerate(of_position.chunk(4, 1)):
+            y, x = divmod(place, 2)
+            doubled[:, :, y::2, x::2] = own[:, :, y : y + height, x : x + width]
+        return doubled
+
+    def _kernels(self) -> Tensor:
+        """Return the kernels `[4 C, C, 2, 2]` of the smaller maps."""
+        weight = self.convolution.weight
+        rows = torch.stack([_halved(weight, 2, second) for second in (False, True)])  # (2, C, C, 2, 3)
+        both = torch.stack([_halved(rows, 4, second) for second in (False, True)], 1)  # (2, 2, C, C, 2, 2)
+        return both.flatten(0, 2)
+
+
+def _halved(kernels: Tensor, axis: int, second: bool) -> Tensor:
+    """Return kernels of two rows in place of three, for the first or the second of two equal rows that they lie on."""
+    first, middle, last = kernels.unbind(axis)
+    return torch.stack([first + middle, last] if second else [first, middle + last], axis)
 
 
 class Downsampling(nn.Sequential):

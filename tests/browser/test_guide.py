@@ -36,6 +36,7 @@ LOADED = {
     "link": "href",
     "iframe": "src",
     "source": "src",
+    "audio": "src",
     "object": "data",
     "use": "href",
 }
@@ -186,3 +187,20 @@ def test_a_setting_is_found_and_nothing_is_asked_of_others(chromium: Browser, ur
         expect(page.locator("math").first).to_be_visible()
         page.get_by_title("Show in ").locator("visible=true").first.click()
         expect(page.locator("body")).not_to_have_attribute("data-md-color-scheme", scheme)
+
+
+def test_a_card_plays_its_sounds(chromium: Browser, url: str) -> None:
+    for visit in visit_with(View("light", 1200, 1400), chromium, url):
+        visit.page.goto(f"{url}{PATH}weights/autoencoders/encodec/encodec-mini-digits/")
+        players = visit.page.locator("audio")
+        expect(players).to_have_count(4)
+        for player in players.all():
+            seconds = player.evaluate(
+                """audio => new Promise((resolve, reject) => {
+                    audio.onloadedmetadata = () => resolve(audio.duration);
+                    audio.onerror = () => reject(audio.error.message);
+                    audio.preload = "metadata";
+                    audio.load();
+                })"""
+            )
+            assert 2 < seconds < 8

@@ -26,6 +26,7 @@ from training.sounds.distance import SPEECH
 from training.sounds.evaluation import decoded_sounds, digit_accuracy, mean_distance, measure_rates
 from training.sounds.initialisation import initialise_networks
 from training.sounds.pictures import spectrograms
+from training.sounds.players import write_players
 from training.sounds.reconstruction import SoundReconstruction
 from training.texts.loss_curve import loss_curve
 
@@ -85,12 +86,13 @@ SETTINGS: dict[str, Any] = {
 PICTURE_FILE, CURVE_FILE = "spectrograms.png", "curve.png"
 PICTURE_CAPTION = "Log-mel spectrograms of test recordings of the digits 0 to 4, and of what became of them."
 CURVE_CAPTION = "Loss while training; the mean of 20 steps, smoothed."
+PLAYERS_CAPTION = "The test recordings of the picture above, and what became of them, one digit after another."
 PERCENTILE = 95.0
 """Percentile of the held-out recordings' anomaly scores that is the threshold of `/detect-anomalies`."""
 CODEC2_DISTANCE, OPUS_DISTANCE = 4.734, 4.318
 """Log-mel distances of Codec2 at 3.2 kbit/s and of Opus at 6 kbit/s, in decibels, by `manifold bench codecs`."""
 N_PICTURED = 5
-"""Number of digits whose spectrograms the card shows."""
+"""Number of digits whose spectrograms and sounds are in the card."""
 
 
 class EncodecMiniDigits(Recipe):
@@ -166,7 +168,7 @@ chance, and voices sound hoarse. The classifier names one of the ten digits what
     )
     data_licence = (
         "Free Spoken Digit Dataset (Jackson et al.): Creative Commons Attribution-ShareAlike 4.0, as the weights and "
-        "the pictures above."
+        "the pictures and the sounds above."
     )
 
     @override
@@ -208,10 +210,11 @@ chance, and voices sound hoarse. The classifier names one of the ten digits what
         places = [int((recordings.digits == digit).nonzero()[0]) for digit in range(N_PICTURED)]
         shown = [recordings.sounds[place] for place in places]
         decoded = {f"{rate:g} kbit/s": decoded_sounds(model, shown, rate) for rate in CONFIG.bandwidths[::-1]}
-        picture = spectrograms({"recording": shown, **decoded}, DIGITS[:N_PICTURED])
-        (folder / PICTURE_FILE).write_bytes(picture)
+        sounds = {"recording": shown, **decoded}
+        (folder / PICTURE_FILE).write_bytes(spectrograms(sounds, DIGITS[:N_PICTURED]))
+        players = write_players(folder, sounds, CONFIG.sampling_rate)
         pictures = (Picture(PICTURE_FILE, PICTURE_CAPTION), Picture(CURVE_FILE, CURVE_CAPTION))
-        (folder / CARD_FILE).write_text(card(self, metrics, pictures))
+        (folder / CARD_FILE).write_text(card(self, metrics, pictures, {"Sounds": f"{PLAYERS_CAPTION}\n\n{players}"}))
 
     def _write_card(self, folder: Path, metrics: Mapping[str, float], training: Mapping[str, float]) -> None:
         write_card(

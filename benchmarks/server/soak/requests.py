@@ -31,6 +31,8 @@ SENTENCE_PARAMETERS: dict[str, dict[str, Any]] = {
     "denoise": {"word_noise": {"moved": 2}, "seed": 3},
 }
 """The same for models whose items are sentences."""
+SOUND_PARAMETERS: dict[str, dict[str, Any]] = {"denoise": {"snr_db": 10.0, "seed": 3}}
+"""The same for models of sounds."""
 PATHS_IN_PARTS = ("{", "/load", "/unload", "/repository/index")
 """What paths contain whose examples are not sent: those with parameters, those that change the server, and those whose
 answers change while a fault lasts."""
@@ -109,7 +111,7 @@ def task_requests(card: dict[str, Any], seed: int) -> Iterator[SoakRequest]:
                 body = {"model": inputs.model, "parameters": _parameters(inputs, task)}
                 given = inputs.of_task(task, 1, N_WORDS)
                 yield request_of(f"/{task}", body if given is None else {**body, "inputs": given}, model=inputs.model)
-        if not inputs.is_text:
+        if not inputs.is_text and not inputs.is_sound:
             yield _npy_request(inputs)
         for path, body in _dialect_bodies(inputs):
             yield request_of(path, body, model=inputs.model)
@@ -117,7 +119,7 @@ def task_requests(card: dict[str, Any], seed: int) -> Iterator[SoakRequest]:
 
 def _parameters(inputs: ModelInputs, task: str) -> dict[str, Any]:
     modality = inputs.card["item"]["modality"]
-    parameters = (SENTENCE_PARAMETERS if modality == "sentence" else PARAMETERS).get(task, {})
+    parameters = {"sentence": SENTENCE_PARAMETERS, "audio": SOUND_PARAMETERS}.get(modality, PARAMETERS).get(task, {})
     return {} if task == "decode" and modality != "image" else parameters
 
 

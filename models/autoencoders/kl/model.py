@@ -30,7 +30,7 @@ from models.autoencoders.kl.strips import (
 from models.autoencoding.latents import DiagonalGaussian
 from models.autoencoding.pictures import MAX_PIXELS, PictureAutoencoder
 from models.layers.activations import ACTIVATIONS
-from models.layers.convolution import KERNEL
+from models.layers.convolution import KERNEL, Doubling
 from models.ops.devices import to_cpu
 
 MIN_LOG_VARIANCE, MAX_LOG_VARIANCE = -30.0, 20.0
@@ -109,8 +109,7 @@ class Decoder(nn.Sequential):
         sizes = []
         for place, (n_in, n_out) in enumerate(pairwise((widths[0], *widths))):
             blocks = _blocks(n_in, n_out, config.n_layers + 1, config.n_groups, activation)
-            doubling = nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(n_out, n_out, KERNEL, padding=1))
-            sizes.append(Size(list(blocks), doubling if place < len(widths) - 1 else None))
+            sizes.append(Size(list(blocks), Doubling(n_out) if place < len(widths) - 1 else None))
         self.sizes = nn.Sequential(*sizes)
         self.norm = GroupNorm(config.n_groups, widths[-1], EPSILON)
         self.activation = nn.SiLU(inplace=True)
@@ -169,8 +168,8 @@ class KlAutoencoder(PictureAutoencoder):
         pictures = torch.stack(list(items))
         n_pixels = pictures.shape[2] * pictures.shape[3]
         parts = [self.posterior(part) for part in self.parts_of(pictures, n_pixels)]
-        means = torch.cat([to_cpu(part.mean) for part in parts])
-        return DiagonalGaussian(means, torch.cat([to_cpu(part.log_variance) for part in parts]))
+        means = torch.cat([to_cpu(part.mean) for part in parts]).contiguous()
+        return DiagonalGaussian(means, torch.cat([to_cpu(part.log_variance) for part in parts]).contiguous())
 
     @override
     def encode(self, pictures: Tensor) -> Tensor:

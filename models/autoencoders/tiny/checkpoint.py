@@ -65,15 +65,15 @@ def _write_config(config: TinyConfig) -> dict[str, Any]:
 
 def _links(config: TinyConfig) -> Iterator[Link]:
     yield from _encoder_links(config.n_encoder_blocks)
-    decoder_start = 2  # behind the first convolution and its activation
+    ours = theirs = 2  # behind the first convolution and its activation
     yield from links("decoder.0", "decoder.layers.0")
     *others, last = config.n_decoder_blocks
     for n_blocks in others:
-        yield from _blocks("decoder", decoder_start, n_blocks)
-        decoder_start += n_blocks + 2  # with the upsampling, which has no weights, and a convolution
-        yield from links(f"decoder.{decoder_start - 1}", f"decoder.layers.{decoder_start - 1}", bias=False)
-    yield from _blocks("decoder", decoder_start, last)
-    yield from links(f"decoder.{decoder_start + last}", f"decoder.layers.{decoder_start + last}")
+        yield from _blocks("decoder", ours, theirs, n_blocks)
+        ours, theirs = ours + n_blocks + 1, theirs + n_blocks + 2  # where the doubling is two layers
+        yield from links(f"decoder.{ours - 1}.1", f"decoder.layers.{theirs - 1}", bias=False)
+    yield from _blocks("decoder", ours, theirs, last)
+    yield from links(f"decoder.{ours + last}", f"decoder.layers.{theirs + last}")
 
 
 def _encoder_links(n_blocks_by_size: Sequence[int]) -> Iterator[Link]:
@@ -81,15 +81,18 @@ def _encoder_links(n_blocks_by_size: Sequence[int]) -> Iterator[Link]:
     start = 0
     for size, n_blocks in enumerate(n_blocks_by_size):
         yield from links(f"encoder.{start}", f"encoder.layers.{start}", bias=size == 0)
-        yield from _blocks("encoder", start + 1, n_blocks)
+        yield from _blocks("encoder", start + 1, start + 1, n_blocks)
         start += n_blocks + 1
     yield from links(f"encoder.{start}", f"encoder.layers.{start}")
 
 
-def _blocks(network: str, start: int, n_blocks: int) -> Iterator[Link]:
-    for place in range(start, start + n_blocks):
+def _blocks(network: str, ours: int, theirs: int, n_blocks: int) -> Iterator[Link]:
+    """Yield the links of blocks, the first of which is the layer `ours` here and `theirs` in the library."""
+    for block in range(n_blocks):
         for layer in (0, 2, 4):
-            yield from links(f"{network}.{place}.conv.{layer}", f"{network}.layers.{place}.conv.{layer}")
+            yield from links(
+                f"{network}.{ours + block}.conv.{layer}", f"{network}.layers.{theirs + block}.conv.{layer}"
+            )
 
 
 PUBLISHED = PublishedFormat(

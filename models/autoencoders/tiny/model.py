@@ -15,7 +15,7 @@ from models.autoencoders.tiny.config import TinyConfig
 from models.autoencoding.pictures import MAX_PIXELS, PictureAutoencoder
 from models.autoencoding.tiles import Tiles
 from models.layers.activations import ACTIVATIONS
-from models.layers.convolution import KERNEL
+from models.layers.convolution import KERNEL, Doubling
 
 LATENT_LIMIT = 3.0
 """Limit that the decoder bends latents to: 3 tanh(z / 3)."""
@@ -115,6 +115,6 @@ def _decoder(config: TinyConfig) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Conv2d(config.n_latent_channels, width, KERNEL, padding=1), activation()]
     for n_blocks in config.n_decoder_blocks[:-1]:
         layers += [TinyBlock(width, activation) for _ in range(n_blocks)]
-        layers += [nn.Upsample(scale_factor=2.0), nn.Conv2d(width, width, KERNEL, padding=1, bias=False)]
+        layers.append(Doubling(width, bias=False))
     layers += [TinyBlock(width, activation) for _ in range(config.n_decoder_blocks[-1])]
     return nn.Sequential(*layers, nn.Conv2d(width, config.n_channels, KERNEL, padding=1))

@@ -30,7 +30,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def item(card: dict[str, Any], draw: np.random.Generator) -> Any:
-    """Random, of the model's shape; a series of any length up to its own; a sentence of a few words."""
+    """Random, of the model's shape; a series of any length up to its own; a sentence of a few words; a short sound."""
+    if card["item"]["modality"] == "audio":
+        return draw.uniform(-0.5, 0.5, int(draw.integers(300, 4000))).round(3).tolist()
     if card["item"]["modality"] == "sentence":
         return " ".join(draw.choice(WORDS, int(draw.integers(3, 15))))
     shape = list(card["item"]["shape"])
@@ -40,29 +42,38 @@ def item(card: dict[str, Any], draw: np.random.Generator) -> Any:
     return draw.random(shape).round(2).tolist()
 
 
-def request(card: dict[str, Any], task: str, draw: np.random.Generator, streams: dict[str, str]) -> Request:
+NOISE = {
+    "image": {"noise": {"type": "gaussian", "level": 0.2}},
+    "sentence": {"word_noise": {"dropped": 0.2, "moved": 2}},
+    "audio": {"snr_db": 10.0},
+}
+"""The noise that `/denoise` adds, by modality."""
+Made = dict[tuple[str, str], Any]
+"""Inputs that only another task makes, by model and task: streams, and the codes of sounds."""
+
+
+def request(card: dict[str, Any], task: str, draw: np.random.Generator, made: Made) -> Request:
     """One for that task, with random items and parameters."""
+    modality = card["item"]["modality"]
     body: dict[str, Any] = {"model": card["id"], "inputs": [item(card, draw)]}
     seed = int(draw.integers(1000))
-    if task == "sample":
+    if (card["id"], task) in made:
+        body["inputs"] = [made[card["id"], task]]
+    elif task == "sample":
         body = {"model": card["id"], "parameters": {"n": int(draw.integers(1, 4)), "seed": seed}}
     elif task == "decode":
         body["inputs"] = [draw.standard_normal(card["latent_shape"]).round(2).tolist()]
     elif task in ("interpolate", "project"):
         body["inputs"].append(item(card, draw))
-    elif task == "denoise" and card["item"]["modality"] == "sentence":
-        body["parameters"] = {"word_noise": {"dropped": 0.2, "moved": 2}, "seed": seed}
-    elif task == "impute" and card["item"]["modality"] == "sentence":
-        body["inputs"] = [["a", None, "runs", None, "park"]]
     elif task == "denoise":
-        body["parameters"] = {"noise": {"type": "gaussian", "level": 0.2}, "seed": seed}
+        body["parameters"] = {**NOISE.get(modality, NOISE["image"]), "seed": seed}
+    elif task == "impute" and modality == "sentence":
+        body["inputs"] = [["a", None, "runs", None, "park"]]
     elif task == "impute":
         gappy = np.array(body["inputs"][0], dtype=object)
         gappy.flat[: gappy.size // 2] = None
         body["inputs"] = [gappy.tolist(), item(card, draw)]
-    elif task == "decompress":
-        body["inputs"] = [streams[card["id"]]]
-    elif task == "detect_anomalies" and card["item"]["modality"] == "series":
+    elif task == "detect_anomalies" and modality == "series":
         is_compared = len(body["inputs"][0]) == card["item"]["shape"][0]
         body["parameters"] = {} if is_compared else {"score": "mae"}
     return "/" + task.replace("_", "-"), body
@@ -113,14 +124,17 @@ async def test_200_mixed_requests_at_once_are_answered_as_one_at_a_time(server: 
             return answer.json()
 
         cards = (await client.get("/models")).json()["models"]
-        streams = {}
         texts = [card for card in cards if card["item"]["modality"] == "text"]
         cards = [card for card in cards if card not in texts]
-        for card in (card for card in cards if "compress" in card["tasks"]):
-            answer = await ask("/compress", {"model": card["id"], "inputs": [item(card, draw)]})
-            streams[card["id"]] = answer["outputs"][0]["stream"]
+        made: Made = {}
+        for card in cards:
+            body = {"model": card["id"], "inputs": [item(card, draw)]}
+            if "compress" in card["tasks"]:
+                made[card["id"], "decompress"] = (await ask("/compress", body))["outputs"][0]["stream"]
+            if card["item"]["modality"] == "audio":
+                (made[card["id"], "decode"],) = (await ask("/encode", body))["outputs"]
         pairs = [(card, task) for card in cards for task in card["tasks"]]
-        requests = [request(*pairs[i % len(pairs)], draw, streams) for i in range(max(N_REQUESTS, len(pairs)))]
+        requests = [request(*pairs[i % len(pairs)], draw, made) for i in range(max(N_REQUESTS, len(pairs)))]
         requests += [text_request(card, task, draw) for card in texts for task in card["tasks"]]
         alone = [await ask(*one) for one in requests]
         order = draw.permutation(len(requests))

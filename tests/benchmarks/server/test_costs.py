@@ -17,7 +17,7 @@ def test_costs_are_those_of_a_server_and_of_its_model(monkeypatch: pytest.Monkey
     result = CliRunner().invoke(costs, ["--starts", "1", "--rounds", "1", "--seconds", "0.2", "--json"])
     assert result.exit_code == 0, result.output
     results = json.loads(result.stdout)
-    assert results["n_models"] == 22
+    assert results["n_models"] == 23
     assert results["ready_seconds"] > 0
     assert isinstance(results["memory_over_weights"], float)  # of a tiny model, it is mostly the noise of the server's
     assert [entry["connections"] for entry in results["costs"]] == list(CONNECTIONS)

@@ -12,6 +12,8 @@ IMAGE = {
 }
 TEXT = {"id": "t", "tasks": ["fill_mask"], "family": "transformers/roberta", "item": {"modality": "text", "shape": [9]}}
 
+SOUND = {"id": "s", "tasks": ["decode"], "item": {"modality": "audio", "shape": [8000, 1]}}
+
 
 def test_the_same_seed_gives_the_same_inputs() -> None:
     first, second, other = (ModelInputs(IMAGE, seed).of_task("reconstruct", 2) for seed in (0, 0, 1))
@@ -28,6 +30,15 @@ def test_items_have_the_shape_of_the_card() -> None:
     assert len(inputs.of_task("interpolate") or []) == 2
     assert inputs.of_task("sample") is None
     assert inputs.tasks == ["encode", "detect-anomalies"]
+
+
+def test_sounds_are_short_and_of_any_length() -> None:
+    inputs = ModelInputs(SOUND, 0)
+    sounds = inputs.of_task("denoise", 20) or []
+    assert len({len(sound) for sound in sounds}) > 10
+    assert all(1 <= len(sound) <= 800 and max(map(abs, sound)) <= 1 for sound in sounds)
+    (frame,) = inputs.of_task("decode") or []
+    assert frame["length"] == len(frame["codes"]) == 1
 
 
 @pytest.mark.parametrize("task", ["similarity", "rerank", "answer", "detokenize", "classify"])

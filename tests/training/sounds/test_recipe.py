@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import soundfile
 import torch
 
 from models.autoencoders.encodec.model import Encodec
@@ -72,6 +73,10 @@ def test_the_recipe_learns_and_publishes_what_it_measures(tmp_path: Path, monkey
     card = (folder / "README.md").read_text()
     assert "CC-BY-SA-4.0" in card
     assert (folder / "spectrograms.png").read_bytes().startswith(b"\x89PNG")
+    for title in ("recording", "3-kbit-s", "2-kbit-s", "1-kbit-s"):
+        assert f'src="{title}.flac"' in card
+        sound, rate = soundfile.read(folder / f"{title}.flac")
+        assert (rate, len(sound)) == (8000, sum(each.shape[1] + 2000 for each in tiny.recordings(1).sounds[:5]))
     model = cast("Encodec", load_model(checkpoint))
     trained = run.model.state_dict()
     for name, value in model.state_dict().items():
