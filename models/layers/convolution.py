@@ -73,15 +73,15 @@ class Doubling(nn.Sequential):
     def _kernels(self) -> Tensor:
         """Return the kernels `[4 C, C, 2, 2]` of the smaller maps."""
         weight = self.convolution.weight
-        rows = torch.stack([_halved(weight, 2, second) for second in (False, True)])  # (2, C, C, 2, 3)
-        both = torch.stack([_halved(rows, 4, second) for second in (False, True)], 1)  # (2, 2, C, C, 2, 2)
+        rows = torch.stack([self._added_up(weight, 2, place) for place in (0, 1)])  # (2, C, C, 2, 3)
+        both = torch.stack([self._added_up(rows, 4, place) for place in (0, 1)], 1)  # (2, 2, C, C, 2, 2)
         return both.flatten(0, 2)
 
-
-def _halved(kernels: Tensor, axis: int, second: bool) -> Tensor:
-    """Return kernels of two rows in place of three, for the first or the second of two equal rows that they lie on."""
-    first, middle, last = kernels.unbind(axis)
-    return torch.stack([first + middle, last] if second else [first, middle + last], axis)
+    @staticmethod
+    def _added_up(kernels: Tensor, axis: int, place: int) -> Tensor:
+        """Return kernels of two rows in place of three, for the first or the second of two equal rows."""
+        first, middle, last = kernels.unbind(axis)
+        return torch.stack([first, middle + last] if place == 0 else [first + middle, last], axis)
 
 
 class Downsampling(nn.Sequential):
