@@ -14,9 +14,10 @@ serve: .venv/core
 docs: .venv/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-# Two processes, because most tests wait for one thing at a time; each computes with one thread.
+# Two processes, because most tests wait for one thing at a time; each computes with one thread. A process ends whose test
+# takes ten minutes, since no signal ends a test that runs a server in its own thread.
 test: .venv/dev .venv/transformers-4
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadscope -o faulthandler_timeout=600
 
 # Clients of others, in environments of their own below .venv/acceptance, and generated requests; needs Node.js.
 acceptance: .venv/dev

@@ -181,8 +181,9 @@ def test_gpus_that_torch_does_not_see(
 
 
 @pytest.mark.parametrize(("name", "said"), [("a/b/c", "the name 'a/b/c'"), (TINY, "is taken.")])
-def test_what_the_registry_refuses_is_a_sentence(weights: Path, name: str, said: str) -> None:
-    folder = weights / "autoencoders/vanilla" / TINY
+def test_what_the_registry_refuses_is_a_sentence(weights: Path, tmp_path: Path, name: str, said: str) -> None:
+    write_tiny(tmp_path / "other")  # another folder, since a model may be named once more with its own
+    folder = tmp_path / "other/autoencoders/vanilla" / TINY
     options = ["--weights-dir", str(weights), "--port", "0", "--model", f"{name}={folder}"]
     result = CliRunner().invoke(main, ["serve", *options])
     assert result.exit_code == 1
