@@ -3,7 +3,7 @@
  */
 import { apiKey, Problem, setApiKey } from "./api.js";
 import { button, element } from "./dom.js";
-import { modelsOfSounds } from "./models.js";
+import { modelsOfAnySize, modelsOfSounds } from "./models.js";
 import { readState } from "./state.js";
 
 /**
@@ -17,11 +17,15 @@ const PANELS = {
   data: "Your data",
   texts: "Texts",
   compression: "Compression",
+  pictures: "Pictures",
   sounds: "Sounds",
   models: "Models",
 };
 /** The panels that are offered only on some servers, and whether they are on this one. */
-const OFFERED = { sounds: async () => (await modelsOfSounds()).length > 0 };
+const OFFERED = {
+  pictures: async () => (await modelsOfAnySize()).length > 0,
+  sounds: async () => (await modelsOfSounds()).length > 0,
+};
 const THEMES = ["auto", "light", "dark"];
 
 let leave = null;

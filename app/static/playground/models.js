@@ -29,6 +29,12 @@ export async function modelsFor(taskName, condition = () => true) {
   return (await models()).filter((model) => model.tasks.includes(taskName) && condition(model));
 }
 
+/** Return the models that turn pictures of any size into streams and back. */
+export function modelsOfAnySize() {
+  return modelsFor("compress", ({ item, tasks }) =>
+    item?.modality === "image" && item.multiple && tasks.includes("decompress"));
+}
+
 /** Return the models that turn sounds into streams and back. */
 export function modelsOfSounds() {
   return modelsFor("compress", ({ item, tasks }) => item?.modality === "audio" && tasks.includes("decompress"));

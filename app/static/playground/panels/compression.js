@@ -259,7 +259,7 @@ function qualityOf(psnr) {
 /** Show the panel; see `PANELS` in main.js. */
 export async function show(root, values) {
   const models = await modelsFor("compress", ({ item, tasks }) =>
-    item?.modality === "image" && tasks.includes("decompress") && tasks.includes("impute"));
+    item?.modality === "image" && !item.multiple && tasks.includes("decompress") && tasks.includes("impute"));
   if (!models.length) {
     root.append(element("p.notice", {}, "No model of pictures is loaded."));
     return undefined;

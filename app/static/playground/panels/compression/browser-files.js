@@ -79,7 +79,7 @@ function profileOfJpeg(bytes) {
 }
 
 /** Return the peak signal-to-noise ratio of a picture in decibels, as `/compress` does: 100 if nothing is lost. */
-function psnrOf(picture, read) {
+export function psnrOf(picture, read) {
   const [numbers, others] = [picture.flat(2), read.flat(2)];
   const mse = numbers.reduce((sum, number, place) => sum + (number - others[place]) ** 2, 0) / numbers.length;
   return mse === 0 ? 100 : Math.min(100, -10 * Math.log10(mse));
