@@ -42,7 +42,7 @@ def item(card: dict[str, Any], draw: np.random.Generator) -> Any:
     return draw.random(shape).round(2).tolist()
 
 
-NOISE = {
+NOISE: dict[str, dict[str, Any]] = {
     "image": {"noise": {"type": "gaussian", "level": 0.2}},
     "sentence": {"word_noise": {"dropped": 0.2, "moved": 2}},
     "audio": {"snr_db": 10.0},
