@@ -49,7 +49,11 @@ class Convolution(nn.Module):
 
 
 class TransposedConvolution(nn.Module):
-    """A transposed convolution that maps T frames to T * stride; its kernel is twice the stride."""
+    """A transposed convolution that maps T frames to T * stride; its kernel is twice the stride.
+
+    It is computed as a product of matrices, whose halves overlap. On CPUs, the function of PyTorch compiles a kernel
+    for each number of frames, which takes longer than the product itself.
+    """
 
     def __init__(self, config: EncodecConfig, n_in: int, n_out: int, stride: int) -> None:
         super().__init__()
@@ -60,5 +64,14 @@ class TransposedConvolution(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Map `[B, C, T]` to `[B, C_out, T * stride]`."""
-        output: Tensor = self.norm(self.convolution(frames))
+        output: Tensor = self.norm(self._convolve(frames))
         return output[..., self._left : output.shape[-1] - self._right]
+
+    def _convolve(self, frames: Tensor) -> Tensor:
+        """Map `[B, C, T]` to `[B, C_out, (T + 1) * stride]`, of which each frame makes two parts of the stride."""
+        (n, _, n_frames), (_, n_out, length) = frames.shape, self.convolution.weight.shape
+        products = self.convolution.weight.flatten(1).T @ frames  # (B, C_out * 2 stride, T)
+        first, second = products.view(n, n_out, 2, length // 2, n_frames).transpose(3, 4).unbind(2)
+        sounds = functional.pad(first, (0, 0, 0, 1)) + functional.pad(second, (0, 0, 1, 0))  # (B, C_out, T + 1, stride)
+        sounds = sounds.flatten(2)
+        return sounds if self.convolution.bias is None else sounds + self.convolution.bias[:, None]
