@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from models.autoencoders.encodec.classifier import EPSILON
 from models.autoencoders.encodec.config import EncodecConfig
 from models.autoencoders.encodec.model import Encodec
 from models.autoencoders.encodec.objective import MelSettings, SpectralLoss, commitment_loss, time_loss
@@ -28,8 +29,6 @@ MAX_BANDS = 64
 N_CLUSTERED_FRAMES = 8192
 """Number of frames from which the first codebooks are made."""
 LABEL_SMOOTHING = 0.1
-EPSILON = 1e-6
-"""What is added to a variance before its root is taken, whose slope is infinite at 0."""
 N_DIGITS = len(DIGITS)
 HEAD_WIDTH = 64
 """Width of the hidden layer of the head that tells the digit."""
