@@ -15,7 +15,7 @@ from tests.app.server import Served, serve
 
 EXAMPLES = {endpoint.name: endpoint.examples for endpoint in task_endpoints()}
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]  # hundreds of requests, some of which take seconds
 
 N_COPIES, N_CLIENTS = 3, 32
 TOLERANCE = 1e-5
