@@ -24,7 +24,9 @@ class ResidualQuantiser(nn.Module):
     def __init__(self, config: EncodecConfig) -> None:
         super().__init__()
         shape = config.codebook_size, config.latent_width
-        self.codebooks = nn.ParameterList(nn.Parameter(torch.randn(shape)) for _ in range(config.n_codebooks))
+        self.codebooks = nn.ParameterList(nn.Parameter(torch.empty(shape)) for _ in range(config.n_codebooks))
+        for codebook in self.codebooks:
+            nn.init.normal_(codebook)
 
     def encode(self, frames: Tensor, n_codebooks: int) -> Tensor:
         """Map frames `[B, D, F]` to the indices of the nearest vectors, `[B, K, F]` in int64."""

@@ -72,7 +72,7 @@ def test_inputs_that_no_pipeline_takes(model: str, inputs: Any, error: type[Exce
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS.values(), ids=CHECKPOINTS)
 def test_the_first_pipeline_of_a_model_is_what_it_was_trained_for(checkpoint: Checkpoint) -> None:
     names = [pipeline.name for pipeline in pipelines_of(checkpoint)]
-    if checkpoint.modality in ("series", "sentence"):
+    if checkpoint.modality in ("series", "sentence", "audio"):
         assert names == []
     elif checkpoint.modality == "text":
         assert {"sentence-similarity", "feature-extraction"} <= set(names)
