@@ -2,7 +2,7 @@
  * Compression: bits against quality, with the bytes of real streams.
  */
 import { task } from "../api.js";
-import { bars, drawPicture, pictureCanvas } from "../charts.js";
+import { drawPicture, pictureCanvas } from "../charts.js";
 import { button, element, labelled, oncePerFrame, select, slider } from "../dom.js";
 import { DrawingField, isEmpty, prepared } from "../drawing.js";
 import { exampleMaker } from "../examples.js";
@@ -13,11 +13,11 @@ import { writeState } from "../state.js";
 import { base64Of, bytesOf, filesOf, pictureOf } from "./compression/browser-files.js";
 import { LANDSCAPES, paintLandscape } from "./compression/landscape.js";
 import { QualityChart } from "./compression/quality-chart.js";
+import { byteBars, saveStream, SUFFIX } from "./compression/streams.js";
 
 const DEFAULT_MODEL = "vae-mnist";
 const MAX_BITS = 16;
 const TYPES = { JPEG: "image/jpeg", WebP: "image/webp" };
-const SUFFIX = ".mfld";
 
 /** A picture with a title and what there is to say about it. */
 class PictureCard {
@@ -217,16 +217,11 @@ class Compression {
         `quality ${Math.round(100 * file.quality)}`);
     }
     sizes.push(["the stream", this.#stream.bytes]);
-    const most = Math.max(...sizes.map(([, bytes]) => bytes));
-    this.sizes.replaceChildren(bars(sizes.map(([label, bytes]) => ({ label, value: bytes / most })),
-      (share) => `${Math.round(share * most)} bytes`));
+    this.sizes.replaceChildren(byteBars(sizes));
   }
 
   #save() {
-    if (!this.#stream) return;
-    const href = URL.createObjectURL(new Blob([bytesOf(this.#stream.stream)]));
-    element("a", { href, download: this.#stream.name + SUFFIX }).click();
-    URL.revokeObjectURL(href);
+    if (this.#stream) saveStream(this.#stream);
   }
 
   /** Show the pictures of a stream in a file, which must be of the chosen model. */

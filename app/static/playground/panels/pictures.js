@@ -2,19 +2,19 @@
  * Pictures: open a photograph, choose the bits, and see what an autoencoder of pictures of any size leaves of it.
  */
 import { Problem, task } from "../api.js";
-import { bars, drawPicture } from "../charts.js";
+import { drawPicture } from "../charts.js";
 import { button, element, labelled, select, slider } from "../dom.js";
 import { latest } from "../latest.js";
 import { modelsOfAnySize } from "../models.js";
 import { RequestView } from "../request-view.js";
 import { writeState } from "../state.js";
-import { bytesOf, psnrOf } from "./compression/browser-files.js";
+import { bytesOf, numbersOf, psnrOf } from "./compression/browser-files.js";
 import { LANDSCAPES, paintLandscape } from "./compression/landscape.js";
+import { byteBars, saveStream } from "./compression/streams.js";
 
 const MAX_BITS = 16;
 const SIDES = ["64", "128", "256", "512"];
 const DEFAULT_SIDE = "128";
-const SUFFIX = ".mfld";
 const CONTRAST = 8;
 
 /** A canvas with a title and what there is to say about it. */
@@ -54,7 +54,7 @@ class Pictures {
     this.difference = new Card("The difference");
     this.latent = new Card("The latent");
     this.sizes = element("div", {});
-    this.save = button("Save the stream as a file", () => this.#save(), { disabled: true });
+    this.save = button("Save the stream as a file", () => saveStream(this.#stream), { disabled: true });
     this.element = this.#build();
     this.#paint(LANDSCAPES.includes(values.example) ? values.example : LANDSCAPES[0]);
   }
@@ -138,7 +138,7 @@ class Pictures {
     drawOn(this.restored.canvas, await createImageBitmap(png));
     const nPixels = canvas.width * canvas.height;
     const rawBytes = model.item.shape[0] * nPixels;
-    const [before, after] = [canvas, this.restored.canvas].map(numbersOf);
+    const [before, after] = [canvas, this.restored.canvas].map((each) => numbersOf(each, 3));
     this.original.say(`${canvas.width} x ${canvas.height} pixels`, `${rawBytes} bytes as raw pixels`);
     this.restored.say(`${stream.bytes} bytes`, `PSNR ${psnrOf(before, after).toFixed(1)} dB`,
       `${((8 * stream.bytes) / nPixels).toFixed(2)} bits a pixel`);
@@ -147,9 +147,7 @@ class Pictures {
     this.#showLatent(encoded.outputs[0].latent);
     const files = await Promise.all(["image/png", "image/jpeg"].map((type) => sizeAs(canvas, type)));
     const sizes = [["raw pixels", rawBytes], ["PNG", files[0]], ["JPEG, quality 75", files[1]], ["the stream", stream.bytes]];
-    const most = Math.max(...sizes.map(([, bytes]) => bytes));
-    this.sizes.replaceChildren(bars(sizes.map(([label, bytes]) => ({ label, value: bytes / most })),
-      (share) => `${Math.round(share * most)} bytes`));
+    this.sizes.replaceChildren(byteBars(sizes));
     this.view.show(request, ms);
   }
 
@@ -163,25 +161,11 @@ class Pictures {
     drawPicture(this.latent.canvas, [grey]);
     this.latent.say(`${latent.length} channels of ${latent[0][0].length} x ${latent[0].length} numbers`);
   }
-
-  #save() {
-    const href = URL.createObjectURL(new Blob([bytesOf(this.#stream.stream)]));
-    element("a", { href, download: this.#stream.name + SUFFIX }).click();
-    URL.revokeObjectURL(href);
-  }
 }
 
 function drawOn(canvas, bitmap) {
   Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
-}
-
-/** Return the colours on a canvas as numbers from 0 to 1, [channels][height][width]. */
-function numbersOf(canvas) {
-  const { width, height } = canvas;
-  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
-  return [0, 1, 2].map((channel) => Array.from({ length: height }, (_, y) =>
-    Array.from({ length: width }, (_, x) => data[4 * (y * width + x) + channel] / 255)));
 }
 
 /** Return the differences of two pictures, `CONTRAST` times as large as they are. */

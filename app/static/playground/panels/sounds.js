@@ -8,12 +8,12 @@ import { latest } from "../latest.js";
 import { modelsOfSounds } from "../models.js";
 import { RequestView } from "../request-view.js";
 import { writeState } from "../state.js";
-import { base64Of, bytesOf } from "./compression/browser-files.js";
+import { base64Of } from "./compression/browser-files.js";
+import { byteBars, saveStream } from "./compression/streams.js";
 import { Recorder } from "./sounds/recorder.js";
 import { SoundCard } from "./sounds/sound-card.js";
 import { soundOf, sweep, wavOf } from "./sounds/wave-files.js";
 
-const SUFFIX = ".mfld";
 
 /** The panel: it has one sound, compresses it at the chosen bandwidth, and plays both. */
 class Sounds {
@@ -36,7 +36,7 @@ class Sounds {
     this.restored = new SoundCard("What is left of it");
     this.sizes = element("div", {});
     this.classes = element("div", {});
-    this.save = button("Save the stream as a file", () => this.#save(), { disabled: true });
+    this.save = button("Save the stream as a file", () => saveStream(this.#stream), { disabled: true });
     this.element = this.#build();
     this.#showBandwidths(values.bandwidth);
     this.#use(sweep(...this.model.item.shape)).catch(fail);
@@ -142,9 +142,7 @@ class Sounds {
     this.restored.show(file, await soundOf(file, rate, nChannels), rate, `${stream.bytes} bytes`,
       `${stream.kbit_per_s.toFixed(2)} kbit/s`, `1 / ${stream.ratio.toFixed(1)} of 16 bits a sample`);
     const sizes = [["the sound as WAV", sound.size], ["the stream", stream.bytes]];
-    const most = Math.max(...sizes.map(([, bytes]) => bytes));
-    this.sizes.replaceChildren(bars(sizes.map(([label, bytes]) => ({ label, value: bytes / most })),
-      (share) => `${Math.round(share * most)} bytes`));
+    this.sizes.replaceChildren(byteBars(sizes));
     await this.#classify(model, url);
     this.view.show(request, ms);
   }
@@ -156,12 +154,6 @@ class Sounds {
     const { answer } = await task("classify", model.id, [url], { top_k: 5 });
     const rows = answer.outputs[0].labels.map(({ label, score }) => ({ label, value: score }));
     this.classes.append(element("h2", {}, "Classes"), bars(rows, percent));
-  }
-
-  #save() {
-    const href = URL.createObjectURL(new Blob([bytesOf(this.#stream.stream)]));
-    element("a", { href, download: this.#stream.name + SUFFIX }).click();
-    URL.revokeObjectURL(href);
   }
 }
 

@@ -41,7 +41,13 @@ export async function pictureOf(blob, nChannels) {
   const { width, height } = bitmap;
   const context = element("canvas", { width, height }).getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height);
+  return numbersOf(context.canvas, nChannels);
+}
+
+/** Return the colours on a canvas as `pictureOf` does. */
+export function numbersOf(canvas, nChannels) {
+  const { width, height } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
   const valueAt = (place, channel) =>
     (nChannels === 1 ? (data[place] + data[place + 1] + data[place + 2]) / 3 : data[place + channel]) / 255;
   return Array.from({ length: nChannels }, (_, channel) => Array.from({ length: height }, (_, y) =>
